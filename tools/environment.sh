@@ -1,0 +1,35 @@
+# Sourced by the scripts beside it: `use_environment [EXTRAS]` activates the virtual environment
+# that is active already, or else .venv, made here, with Malsori and the extras installed.
+
+use_environment() {
+    local extras=${1:-} stamp wanted
+    if [ -z "${VIRTUAL_ENV:-}" ]; then
+        if [ ! -x .venv/bin/python ]; then
+            local python
+            python=$(find_python)
+            echo "Making .venv with $("$python" --version)"
+            "$python" -m venv .venv
+        fi
+        . .venv/bin/activate
+    fi
+    # Installing takes minutes: it is done again only when what to install has changed.
+    stamp="$VIRTUAL_ENV/.malsori-installed${extras:+-${extras//,/-}}"
+    wanted=$(cat setup.cfg pyproject.toml <(pwd) | sha256sum)
+    if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
+        echo "Installing Malsori and its requirements${extras:+ ($extras)} in $VIRTUAL_ENV"
+        python -m pip install --quiet --disable-pip-version-check -e ".${extras:+[$extras]}"
+        echo "$wanted" > "$stamp"
+    fi
+}
+
+find_python() {
+    local name
+    for name in python3.11 python3.12 python3 python; do
+        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$name"
+            return
+        fi
+    done
+    echo "Malsori needs Python 3.11 or newer on PATH" >&2
+    return 1
+}
