@@ -1,0 +1,153 @@
+"""What a recognizer returns: segments of timed words, and a versioned JSON form of them.
+
+>>> words = (Word("안녕하세요", 0.12, 0.81, 0.97), Word("여러분", 0.9, 1.3))
+>>> segment = Segment("안녕하세요 여러분", 0.12, 1.3, words)
+>>> result = Result((segment,), duration=1.5, model="ko-kaldi")
+>>> result.text
+'안녕하세요 여러분'
+>>> result.words[0].start
+0.12
+>>> Result.from_dict(result.to_dict()) == result
+True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from asr.errors import DataError
+
+FORMAT = "malsori-result"
+VERSION = 1
+TIME_DIGITS = 3
+"""Decimals of a second kept in JSON: a frame is 10 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One eojeol (what stands between two spaces) and when it was said."""
+
+    text: str
+    start: float
+    """Seconds from the beginning of the sound."""
+    end: float
+    confidence: float | None = None
+    """Posterior probability in [0, 1]; None where the decoder gives none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of speech, usually an utterance between pauses."""
+
+    text: str
+    start: float
+    end: float
+    words: tuple[Word, ...] = ()
+    confidence: float | None = None
+
+    @classmethod
+    def from_words(cls, words: Iterable[Word], confidence: float | None = None) -> Segment:
+        """Join words, of which there must be one at least, by spaces."""
+        kept = tuple(words)
+        text = " ".join(word.text for word in kept)
+        return cls(text, kept[0].start, kept[-1].end, kept, confidence)
+
+    def timed_words(self) -> tuple[Word, ...]:
+        """The words; without any, the text cut at spaces, its time shared out by length."""
+        if self.words or not self.text.split():
+            return self.words
+        pieces = self.text.split()
+        total = sum(map(len, pieces))
+        words, done = [], 0
+        for piece in pieces:
+            start = self.start + (self.end - self.start) * done / total
+            done += len(piece)
+            end = self.start + (self.end - self.start) * done / total
+            words.append(Word(piece, start, end, self.confidence))
+        return tuple(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The transcript of one sound. Without speech `segments` is empty and `text` is ''."""
+
+    segments: tuple[Segment, ...]
+    duration: float
+    """Seconds of sound."""
+    language: str = "ko"
+    model: str = ""
+    """Name of the model that made it."""
+    source: str = ""
+    """Where the sound came from."""
+
+    @property
+    def text(self) -> str:
+        """The whole transcript on one line."""
+        return " ".join(segment.text for segment in self.segments if segment.text)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """Every word of every segment in order."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready mapping; its `version` rises only when a reader would have to change."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "source": self.source,
+            "model": self.model,
+            "language": self.language,
+            "duration": _seconds(self.duration),
+            "text": self.text,
+            "segments": [_segment_dict(segment) for segment in self.segments],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Result:
+        """Read what `to_dict` wrote. Raises DataError for another format or a newer version."""
+        if data.get("format") != FORMAT:
+            raise DataError(f"not a {FORMAT} document (its format is {data.get('format')!r})")
+        if not isinstance(data.get("version"), int) or data["version"] > VERSION:
+            raise DataError(f"{FORMAT} version {data.get('version')!r} is newer than {VERSION}, the"
+                            " newest this Malsori reads: upgrade malsori")
+        try:
+            segments = tuple(_segment(item) for item in data["segments"])
+            return cls(segments, data["duration"], data["language"], data["model"], data["source"])
+        except (KeyError, TypeError) as error:
+            raise DataError(f"damaged {FORMAT} document: {error!r}") from error
+
+
+def _segment_dict(segment: Segment) -> dict[str, Any]:
+    return {
+        "start": _seconds(segment.start),
+        "end": _seconds(segment.end),
+        "text": segment.text,
+        "confidence": _probability(segment.confidence),
+        "words": [
+            {
+                "text": word.text,
+                "start": _seconds(word.start),
+                "end": _seconds(word.end),
+                "confidence": _probability(word.confidence),
+            }
+            for word in segment.words
+        ],
+    }
+
+
+def _segment(data: Mapping[str, Any]) -> Segment:
+    words = tuple(
+        Word(word["text"], word["start"], word["end"], word["confidence"]) for word in data["words"]
+    )
+    return Segment(data["text"], data["start"], data["end"], words, data["confidence"])
+
+
+def _seconds(value: float) -> float:
+    return round(float(value), TIME_DIGITS)
+
+
+def _probability(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 4)
