@@ -1,0 +1,20 @@
+"""The tab-separated tables of this package: readings and exceptions are data, not code."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+
+def read_table(name: str) -> list[list[str]]:
+    """Rows of ``asr/hangul/data/<name>``, split at tabs, without blank lines and comments (``# ``).
+
+    Rows are padded with empty strings to the width of the widest row.
+    """
+    text = resources.files("asr.hangul").joinpath("data", name).read_text(encoding="utf-8")
+    rows = [
+        line.rstrip().split("\t")
+        for line in text.splitlines()
+        if line.strip() and not line.startswith("# ")
+    ]
+    width = max(map(len, rows), default=0)
+    return [row + [""] * (width - len(row)) for row in rows]
