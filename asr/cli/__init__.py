@@ -1,0 +1,1 @@
+"""The `asr` command: one module for each subcommand, with `add_parser` and `run`."""

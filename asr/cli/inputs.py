@@ -1,0 +1,100 @@
+"""Which sounds a command line names, and where the transcript of each goes."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from asr.errors import AudioError, UsageError
+
+STDIN = "-"
+SOUND_SUFFIXES = frozenset({
+    ".aac", ".aif", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".mkv", ".mp3", ".mp4",
+    ".oga", ".ogg", ".opus", ".wav", ".weba", ".webm", ".wma",
+})
+"""What is taken from a folder. A file that is named itself may have any name."""
+RAW_SUFFIXES = frozenset({".raw", ".pcm"})
+
+
+@dataclass(frozen=True)
+class Input:
+    """One sound to recognise."""
+
+    source: str
+    """A path, or `-` for standard input."""
+    relative: PurePath
+    """Its place below the output folder: its name, or its path inside the folder that was given."""
+
+    @property
+    def name(self) -> str:
+        """The source as text that can be printed and written as UTF-8."""
+        return "<stdin>" if self.source == STDIN else os.fsencode(self.source).decode(
+            "utf-8", "replace")
+
+
+def expand(arguments: Sequence[str], *, raw: bool) -> tuple[list[Input], list[AudioError]]:
+    """Replace folders by the sounds below them, sorted; errors are the arguments that hold none.
+
+    With `raw`, folders also give .raw and .pcm files.
+    """
+    if arguments.count(STDIN) > 1:
+        raise UsageError("standard input (-) can be given only once")
+    suffixes = SOUND_SUFFIXES | RAW_SUFFIXES if raw else SOUND_SUFFIXES
+    inputs: list[Input] = []
+    errors: list[AudioError] = []
+    for argument in arguments:
+        path = Path(argument)
+        if argument == STDIN:
+            inputs.append(Input(STDIN, PurePath("stdin")))
+        elif path.is_dir():
+            found = _sounds_below(path, suffixes)
+            inputs.extend(Input(str(file), file.relative_to(path)) for file in found)
+            if not found:
+                errors.append(AudioError(f"{argument}: no sound file in this folder"))
+        elif path.exists():
+            inputs.append(Input(argument, PurePath(path.name)))
+        else:
+            errors.append(AudioError(f"{argument}: no such file"))
+    return inputs, errors
+
+
+def _sounds_below(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in suffixes and file.is_file() and not file.name.startswith(".")
+    )
+
+
+def output_paths(inputs: Iterable[Input], folder: Path, extensions: Sequence[str]
+                 ) -> list[dict[str, Path]]:
+    """For each input the file that each format is written to.
+
+    The sound's own suffix is dropped unless two sounds differ by nothing else. Raises UsageError
+    when two transcripts would still have one name.
+    """
+    kept = list(inputs)
+    counts = Counter(item.relative.with_suffix("") for item in kept)
+    bases = [
+        item.relative.with_suffix("") if counts[item.relative.with_suffix("")] == 1
+        else item.relative
+        for item in kept
+    ]
+    doubled = [base for base, count in Counter(bases).items() if count > 1]
+    if doubled:
+        raise UsageError(f"two of the sounds would both be written as {folder / doubled[0]}:"
+                         " give the folder that holds them, or run them one after the other")
+    return [
+        {extension: folder / f"{base}.{extension}" for extension in extensions} for base in bases
+    ]
+
+
+def utterance_ids(inputs: Sequence[Input]) -> list[str]:
+    """Ids without white space for Kaldi's `text` format: file stems, or paths where they clash."""
+    stems = ["_".join(item.relative.stem.split()) for item in inputs]
+    if len(set(stems)) == len(stems):
+        return stems
+    return ["_".join(item.name.split()) for item in inputs]

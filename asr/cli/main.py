@@ -1,0 +1,98 @@
+"""Entry point of the `asr` command: picks the subcommand, and turns errors into one line.
+
+Only the chosen subcommand's module is imported, and those import torch late, so that `asr --help`
+answers at once. Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from asr import __version__
+from asr.cli.messages import describe, report
+from asr.errors import UsageError
+
+COMMANDS = {
+    "transcribe": ("asr.cli.transcribe", "recognise speech in sound files"),
+    "score": ("asr.cli.score", "error rates of a transcript against a reference"),
+    "info": ("asr.cli.info", "what a model or a sound file holds"),
+    "pronounce": ("asr.cli.pronounce", "how Korean text is pronounced"),
+    "features": ("asr.cli.features", "acoustic features of a sound file"),
+    "train-lm": ("asr.cli.train_lm", "train an n-gram language model from text"),
+    "import-kaldi": ("asr.cli.import_kaldi", "turn a Kaldi chain model into a bundle"),
+}
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with `argv` (default: the process's arguments) and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = next((word for word in arguments if not word.startswith("-")), None)
+    module = importlib.import_module(COMMANDS[name][0]) if name in COMMANDS else None
+    parser = _build_parser(name, module)
+    args = parser.parse_args(arguments)
+    if module is None:
+        parser.print_help(sys.stderr)
+        return 2
+    _set_up_output(args.debug)
+    return _guarded(module, args)
+
+
+def _build_parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
+    """A parser that knows the chosen subcommand in full and the others by name."""
+    parser = argparse.ArgumentParser(
+        prog="asr",
+        description="Malsori: Korean speech recognition.",
+        epilog="`asr COMMAND --help` tells more of a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"malsori {__version__}")
+    debug_help = "show tracebacks and details on standard error"
+    parser.add_argument("--debug", action="store_true", help=debug_help)
+    subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
+    for command, (_, summary) in COMMANDS.items():
+        if command == name and module is not None:
+            module.add_parser(subparsers)
+            subparsers.choices[command].add_argument(
+                "--debug", action="store_true", default=argparse.SUPPRESS, help=debug_help
+            )
+        else:
+            subparsers.add_parser(command, help=summary)
+    return parser
+
+
+def _set_up_output(debug: bool) -> None:
+    """Warnings of the library go to standard error; odd file names never break printing."""
+    logging.basicConfig(format="asr: %(levelname)s: %(message)s", level=logging.WARNING)
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        logging.addLevelName(level, logging.getLevelName(level).lower())
+    if debug:
+        logging.getLogger("asr").setLevel(logging.DEBUG)
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _guarded(module: ModuleType, args: argparse.Namespace) -> int:
+    """Run a subcommand; whatever it raises becomes one line and an exit code."""
+    try:
+        code: int = module.run(args)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        report("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader left, as `head` does. Point stdout elsewhere so that closing it cannot fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if args.debug:
+            raise
+        report(describe(error))
+        return 2 if isinstance(error, UsageError) else 1

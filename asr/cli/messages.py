@@ -1,0 +1,25 @@
+"""How the command tells of a failure: one line on standard error."""
+
+from __future__ import annotations
+
+import sys
+
+from asr.errors import AsrError
+
+
+def report(message: str) -> None:
+    """Print one line about a failure to standard error."""
+    print(f"asr: error: {message}", file=sys.stderr)
+
+
+def describe(error: BaseException) -> str:
+    """One line for a user: our own errors say what to do, others ask for `--debug`."""
+    if isinstance(error, AsrError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    if isinstance(error, MemoryError):
+        return "out of memory: try shorter files, or --jobs 1"
+    what = " ".join(str(error).split())
+    return f"internal error: {type(error).__name__}: {what} (run again with --debug and report it)"

@@ -1,0 +1,206 @@
+"""`asr transcribe`: recognise files, folders or standard input."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr.cli.inputs import STDIN, Input, expand, output_paths, utterance_ids
+from asr.cli.messages import describe, report
+from asr.cli.progress import SoundBar, shown_progress
+from asr.errors import AsrError, UsageError
+from asr.writers import WRITERS, get_writer
+
+if TYPE_CHECKING:
+    from asr.recognizer import Model
+    from asr.result import Result
+    from asr.sound_file import RawFormat
+
+logger = logging.getLogger("asr.transcribe")
+
+SHORTEST_SECONDS = 0.1
+"""Nothing is said in less; such sound is recognised as silence, with a warning."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command line."""
+    parser = subparsers.add_parser(
+        "transcribe",
+        help="recognise speech in sound files",
+        description="Recognise Korean speech. The transcript goes to standard output, or with"
+        " --output to files. With several inputs a line is 'ID TEXT', ready for `asr score`.",
+        epilog="Reads wav, flac, ogg, mp3, aiff, au and caf, and with ffmpeg m4a, webm and others.",
+    )
+    parser.add_argument("inputs", nargs="+", metavar="FILE",
+                        help="a sound file, a folder of them, or - for standard input")
+    parser.add_argument("-f", "--format", action="append", choices=[*WRITERS, "all"],
+                        help="form of the transcript (default: txt); may be repeated")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR",
+                        help="write DIR/NAME.FORMAT instead of standard output")
+    parser.add_argument("-m", "--model", default="ko",
+                        help="name or folder of a model (default: ko, made on first use)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("-j", "--jobs", type=_positive, default=1, metavar="N",
+                        help="sounds recognised at once (default: 1)")
+    parser.add_argument("--raw", metavar="RATE[:ENCODING[:CHANNELS]]",
+                        help="inputs are headerless PCM, for instance 16000 or 8000:mulaw:2")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Recognise every input; one that fails is reported and does not stop the others."""
+    formats = _formats(args.format)
+    raw = _raw_format(args.raw)
+    inputs, errors = expand(args.inputs, raw=raw is not None)
+    _check_destination(formats, args.output, len(inputs))
+    paths = output_paths(inputs, args.output, formats) if args.output else []
+    for error in errors:
+        report(describe(error))
+    if not inputs:
+        return 1
+    model = _load(args.model, args.device, args.jobs)
+    bar = SoundBar(_total_seconds(inputs, raw))
+    failures = len(errors)
+    try:
+        ids = utterance_ids(inputs)
+        for number, outcome in enumerate(_recognise_all(model, inputs, raw, args.jobs, bar)):
+            try:
+                result = outcome.result()
+                with bar.aside():
+                    _warn_if_short(result)
+                    if args.output:
+                        for name, path in paths[number].items():
+                            get_writer(name).save(result, path)
+                    else:
+                        _print(result, formats[0], ids[number] if len(inputs) > 1 else None)
+            except BrokenPipeError:
+                raise
+            except Exception as error:
+                failures += 1
+                with bar.aside():
+                    if args.debug:
+                        traceback.print_exception(error)
+                    report(_about(inputs[number], error))
+    finally:
+        bar.close()
+    return 1 if failures else 0
+
+
+def _formats(chosen: Sequence[str] | None) -> list[str]:
+    if not chosen:
+        return ["txt"]
+    return list(WRITERS) if "all" in chosen else list(dict.fromkeys(chosen))
+
+
+def _raw_format(text: str | None) -> RawFormat | None:
+    from asr.sound_file import RawFormat
+
+    return RawFormat.parse(text) if text else None
+
+
+def _check_destination(formats: Sequence[str], output: Path | None, count: int) -> None:
+    if output is not None:
+        if output.exists() and not output.is_dir():
+            raise UsageError(f"--output {output} is a file: give a folder")
+        return
+    if len(formats) > 1:
+        raise UsageError("several formats need --output DIR")
+    if count > 1 and formats[0] != "txt" and not WRITERS[formats[0]].joinable:
+        raise UsageError(f"{formats[0]} of several sounds needs --output DIR")
+
+
+def _load(name: str, device: str, jobs: int) -> Model:
+    """Load the model, making it first where it is not in the cache."""
+    from asr.models import resolve
+
+    with shown_progress() as progress:
+        path = resolve(name, progress)
+    import torch
+
+    from asr.recognizer import load
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+    return load(path, device=device)
+
+
+def _recognise_all(
+    model: Model, inputs: Sequence[Input], raw: RawFormat | None, jobs: int, bar: SoundBar
+) -> Iterator[Future[Result]]:
+    """The outcome of each input, in order, as soon as it and all before it are done."""
+    pool = ThreadPoolExecutor(max_workers=jobs)
+    stop = threading.Event()
+    try:
+        yield from [pool.submit(_recognise, model, item, raw, bar, stop) for item in inputs]
+    finally:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _recognise(
+    model: Model, item: Input, raw: RawFormat | None, bar: SoundBar, stop: threading.Event
+) -> Result:
+    """What `model.transcribe` does, with progress, and stopping early when `stop` is set."""
+    from asr.audio import iter_blocks
+
+    stream = model.stream()
+    for block in iter_blocks(item.source, model.sample_rate, block_seconds=5.0, raw=raw):
+        if stop.is_set():
+            raise CancelledError
+        stream.accept(block)
+        bar.advance(len(block) / model.sample_rate)
+    return dataclasses.replace(stream.finish(), source=item.name)
+
+
+def _total_seconds(inputs: Sequence[Input], raw: RawFormat | None) -> float | None:
+    """Seconds of all inputs by their headers; None where no bar is shown or one does not say."""
+    if not sys.stderr.isatty():
+        return None
+    from asr.audio import audio_info
+
+    total = 0.0
+    for item in inputs:
+        if item.source == STDIN or not Path(item.source).is_file():
+            return None
+        try:
+            duration = audio_info(item.source, raw=raw).duration
+        except AsrError:  # reported when its turn comes
+            continue
+        if duration is None:
+            return None
+        total += duration
+    return total
+
+
+def _warn_if_short(result: Result) -> None:
+    if result.duration < SHORTEST_SECONDS:
+        logger.warning("%s holds %.3f s of sound, too little to recognise anything",
+                       result.source, result.duration)
+
+
+def _print(result: Result, format_name: str, utterance: str | None) -> None:
+    if utterance is not None and format_name == "txt":
+        sys.stdout.write(f"{utterance} {result.text}".rstrip() + "\n")
+    else:
+        get_writer(format_name).write(result, sys.stdout)
+    sys.stdout.flush()
+
+
+def _about(item: Input, error: Exception) -> str:
+    """The error's line, with the input's name where it does not say it itself."""
+    line = describe(error)
+    return line if item.name in line else f"{item.name}: {line}"
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not a positive number")
+    return value
