@@ -1,0 +1,127 @@
+"""From samples to acoustic scores: the features, i-vectors and network of one model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from asr.acoustic.nnet import Nnet
+from asr.errors import ModelError, UsageError
+from asr.features import Fbank, FbankConfig, FeatureConfig, Mfcc, MfccConfig
+from asr.features.config import from_options, to_options
+from asr.features.ivector import IvectorConfig, IvectorExtractor, IvectorParams
+
+
+def feature_section(config: FeatureConfig) -> dict[str, Any]:
+    """The JSON form of a feature configuration: its type and every option."""
+    kind = "mfcc" if isinstance(config, MfccConfig) else "fbank"
+    return {"type": kind, "options": to_options(config)}
+
+
+def _feature_config(kind: str, options: Mapping[str, Any]) -> FeatureConfig:
+    if kind == "mfcc":
+        return from_options(MfccConfig, options)
+    if kind == "fbank":
+        return from_options(FbankConfig, options)
+    raise ValueError(f"unknown feature type {kind!r}")
+
+
+class AcousticScorer:
+    """Scores sound by the pdfs of an acoustic model. Immutable: threads may share it.
+
+    Args:
+        features: what the network takes.
+        nnet: the network.
+        ivectors: the extractor, or None where the network takes none.
+        scale: factor on the network's outputs (Kaldi's acoustic scale; 1 for chain models).
+        device: "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UsageError: no such device.
+    """
+
+    def __init__(
+        self,
+        features: FeatureConfig,
+        nnet: Nnet,
+        ivectors: IvectorExtractor | None = None,
+        scale: float = 1.0,
+        device: str = "cpu",
+    ) -> None:
+        self._device = torch_device(device)
+        self._features = Mfcc(features) if isinstance(features, MfccConfig) else Fbank(features)
+        self._nnet = nnet.to(self._device).eval()
+        self._ivectors = ivectors
+        self._scale = scale
+        self.frame_seconds = features.frame.frame_shift * nnet.subsampling / 1000.0
+        self._shortest = features.frame.window_size
+
+    @torch.inference_mode()
+    def scores(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores of one utterance: float32 [N] samples to float32 [frames, pdfs].
+
+        A frame stands for ``frame_seconds``. Sound shorter than one window has no frames.
+        """
+        if len(samples) < self._shortest:
+            return np.zeros((0, self._nnet.num_pdfs), np.float32)
+        sound = torch.from_numpy(np.array(samples, np.float32)).to(self._device)
+        feats, _ = self._features(sound[None])
+        ivector = self._ivectors.extract(feats[0])[None] if self._ivectors is not None else None
+        scores, _ = self._nnet(feats, ivector)
+        result: NDArray[np.float32] = (scores[0] * self._scale).float().cpu().numpy()
+        return result
+
+    @classmethod
+    def from_sections(
+        cls,
+        sections: Mapping[str, Any],
+        nnet_tensors: Mapping[str, NDArray[np.generic]],
+        ivector_tensors: Mapping[str, NDArray[np.generic]] | None,
+        device: str = "cpu",
+    ) -> AcousticScorer:
+        """From a bundle's "features", "acoustic" and "ivector" sections and arrays.
+
+        Raises:
+            ModelError: sections that this version does not understand.
+        """
+        try:
+            described = sections["features"]
+            features = _feature_config(described["type"], described["options"])
+            acoustic = sections["acoustic"]
+            arrays = {name: torch.from_numpy(np.array(a)) for name, a in nnet_tensors.items()}
+            nnet = Nnet.from_spec(acoustic["nnet"], arrays)
+            scale = float(acoustic["scale"])
+            extractor = None
+            if ivector_tensors is not None:
+                params = IvectorParams.from_tensors(ivector_tensors)
+                config = IvectorConfig(**sections["ivector"])
+                extractor = IvectorExtractor(params, config, torch_device(device))
+        except (KeyError, TypeError, ValueError, UsageError) as error:
+            raise ModelError(
+                f"the bundle describes its acoustic model in a way that cannot be read ({error!r}): "
+                "import the model again"
+            ) from error
+        return cls(features, nnet, extractor, scale, device)
+
+
+def torch_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        UsageError: it does not exist on this machine.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"no such device: {name}; use cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"{name} is not supported; use cpu, cuda or cuda:N")
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise UsageError(f"{name} is not available ({count} CUDA GPUs found); use cpu")
+    return device

