@@ -1,0 +1,1 @@
+"""Acoustic models: networks that turn feature frames into scores of pdfs."""

@@ -1,0 +1,1 @@
+"""Hidden Markov models: transition model, context tree (senones) and phones."""
