@@ -62,7 +62,12 @@ def import_kaldi(
 
 
 def _import(
-    source: Path, out: Path, lm: Path | None, progress: Progress, *, name: str | None,
+    source: Path,
+    out: Path,
+    lm: Path | None,
+    progress: Progress,
+    *,
+    name: str | None,
     expected: KnownModel | None,
 ) -> None:
     acoustic = import_acoustic(source, expected, lambda done, what: progress(0.5 * done, what))

@@ -1,10 +1,10 @@
 """The recogniser: one immutable :class:`Model`, shared; one cheap :class:`Stream` an utterance.
 
-    >>> from asr import load
-    >>> model = load("ko")
-    >>> result = model.transcribe("data/samples/human-digits-31415.flac")
-    >>> result.text
-    '삼 일 사 일 오'
+>>> from asr import load
+>>> model = load("ko")
+>>> result = model.transcribe("data/samples/human-digits-31415.flac")
+>>> result.text
+'삼 일 사 일 오'
 """
 
 from __future__ import annotations
@@ -103,8 +103,9 @@ class Model:
         """Begin one utterance (or one long recording) whose samples come piece by piece."""
         return Stream(self, decoder or self.decoder_config)
 
-    def _blocks(self, audio: Source | NDArray[np.generic], sample_rate: int | None,
-                raw: RawFormat | None) -> Iterator[NDArray[np.float32]]:
+    def _blocks(
+        self, audio: Source | NDArray[np.generic], sample_rate: int | None, raw: RawFormat | None
+    ) -> Iterator[NDArray[np.float32]]:
         if isinstance(audio, np.ndarray):
             if sample_rate is None:
                 raise UsageError("samples in an array need their rate: pass sample_rate=16000")
@@ -136,8 +137,9 @@ class Stream:
     bounded however long it runs. Not to be shared between threads.
     """
 
-    def __init__(self, model: Model, config: DecoderConfig,
-                 segmenting: SegmentingConfig | None = None) -> None:
+    def __init__(
+        self, model: Model, config: DecoderConfig, segmenting: SegmentingConfig | None = None
+    ) -> None:
         self._model = model
         self._config = config
         self._cutter = SegmentCutter(model.sample_rate, segmenting or SegmentingConfig())

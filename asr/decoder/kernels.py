@@ -62,8 +62,17 @@ def _recall(lm: Any, memo: Any, state: int, word: int) -> int:
 
 
 @nb.njit(cache=True, nogil=True)
-def _put(tokens: Any, table: Any, stamp: int, count: int, state: int, lm_state: int, score: float,
-         record: int, start: int) -> int:
+def _put(
+    tokens: Any,
+    table: Any,
+    stamp: int,
+    count: int,
+    state: int,
+    lm_state: int,
+    score: float,
+    record: int,
+    start: int,
+) -> int:
     """Add a token or improve the one in the same place; the new number of tokens."""
     key = (np.int64(state) << 32) | np.int64(lm_state)
     mask = len(table.key) - 1
@@ -128,8 +137,16 @@ def _tightened(spare: Any, grown: int, keep: int, bound: float) -> float:
 
 @nb.njit(cache=True, nogil=True)
 def advance(
-    graph: Any, lm: Any, options: Any, memo: Any, table: Any, tokens: Any, spare: Any,
-    records: Any, loglikes: Any, progress: Any,
+    graph: Any,
+    lm: Any,
+    options: Any,
+    memo: Any,
+    table: Any,
+    tokens: Any,
+    spare: Any,
+    records: Any,
+    loglikes: Any,
+    progress: Any,
 ) -> None:
     """Run the search over ``loglikes`` (float32 [T, K], by emission class) from ``progress.at``.
 
@@ -168,15 +185,29 @@ def advance(
             kind = graph.kind[state]
             stay = score + row[graph.loop[state]]
             if stay > bound:
-                grown = _put(spare, table, stamp, grown, state, lm_state, stay, tokens.record[i],
-                             tokens.start[i])
+                grown = _put(
+                    spare,
+                    table,
+                    stamp,
+                    grown,
+                    state,
+                    lm_state,
+                    stay,
+                    tokens.record[i],
+                    tokens.start[i],
+                )
                 bound = max(bound, stay - options.beam)
             if kind == VOWEL:
                 for arc in range(graph.arc_begin[state], graph.arc_begin[state + 1]):
                     unit = graph.arc_unit[arc]
                     slot = _recall(lm, memo, lm_state, unit)
-                    base = (score + scale * memo.logp[slot, 2] + ahead_scale * ahead
-                            - graph.arc_cost[arc] + options.unit_bonus)
+                    base = (
+                        score
+                        + scale * memo.logp[slot, 2]
+                        + ahead_scale * ahead
+                        - graph.arc_cost[arc]
+                        + options.unit_bonus
+                    )
                     following = memo.following[slot, 3]
                     # a context that is not empty ends in the unit just said
                     next_row = lm.lookahead[unit if following != 0 else no_word]
@@ -186,15 +217,19 @@ def advance(
                     pending = graph.arc_target[arc]
                     mine = -1
                     for leave in range(graph.arc_begin[pending], graph.arc_begin[pending + 1]):
-                        new = (base - graph.arc_cost[leave]
-                               - ahead_scale * next_row[graph.arc_node[leave]]
-                               + row[graph.arc_forward[leave]])
+                        new = (
+                            base
+                            - graph.arc_cost[leave]
+                            - ahead_scale * next_row[graph.arc_node[leave]]
+                            + row[graph.arc_forward[leave]]
+                        )
                         if new <= bound:
                             continue
                         target = graph.arc_target[leave]
                         if mine < 0:
-                            mine = _record(records, made, tokens.record[i], unit,
-                                           tokens.start[i], frame)
+                            mine = _record(
+                                records, made, tokens.record[i], unit, tokens.start[i], frame
+                            )
                             made += 1
                         chain = mine
                         start = tokens.start[i]
@@ -203,13 +238,19 @@ def advance(
                             made += 1
                         elif graph.kind[target] <= VOWEL:
                             start = frame
-                        grown = _put(spare, table, stamp, grown, target, following, new, chain,
-                                     start)
+                        grown = _put(
+                            spare, table, stamp, grown, target, following, new, chain, start
+                        )
                         bound = max(bound, new - options.beam)
                 continue
             for arc in range(graph.arc_begin[state], graph.arc_begin[state + 1]):
-                new = (score - graph.arc_cost[arc] + row[graph.arc_forward[arc]]
-                       + ahead_scale * ahead - ahead_scale * ahead_row[graph.arc_node[arc]])
+                new = (
+                    score
+                    - graph.arc_cost[arc]
+                    + row[graph.arc_forward[arc]]
+                    + ahead_scale * ahead
+                    - ahead_scale * ahead_row[graph.arc_node[arc]]
+                )
                 if new <= bound:
                     continue
                 target = graph.arc_target[arc]
@@ -236,8 +277,9 @@ def advance(
 
 
 @nb.njit(cache=True, nogil=True)
-def finish(graph: Any, lm: Any, options: Any, tokens: Any, count: int, eos: int
-           ) -> tuple[float, int, int]:
+def finish(
+    graph: Any, lm: Any, options: Any, tokens: Any, count: int, eos: int
+) -> tuple[float, int, int]:
     """The best token where an utterance may end: (score, token, unit to add or −1).
 
     The score counts the end of sentence. The token is −1 where none may end.
@@ -253,8 +295,12 @@ def finish(graph: Any, lm: Any, options: Any, tokens: Any, count: int, eos: int
                 if graph.final[graph.arc_target[arc]]:
                     logp, following = lm_step(lm, lm_state, graph.arc_unit[arc])
                     end, _ = lm_step(lm, following, eos)
-                    score = (tokens.score[i] + scale * (logp + end - ahead)
-                             + options.unit_bonus - graph.arc_cost[arc])
+                    score = (
+                        tokens.score[i]
+                        + scale * (logp + end - ahead)
+                        + options.unit_bonus
+                        - graph.arc_cost[arc]
+                    )
                     if score > best:
                         best, winner, extra = score, i, graph.arc_unit[arc]
         elif graph.final[state]:

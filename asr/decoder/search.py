@@ -124,8 +124,9 @@ class Decoder:
         lookahead: the table of :func:`~asr.graph.lookahead.lookahead_table`, if at hand.
     """
 
-    def __init__(self, graph: HclGraph, lm: LmAutomaton,
-                 lookahead: NDArray[np.uint8] | None = None) -> None:
+    def __init__(
+        self, graph: HclGraph, lm: LmAutomaton, lookahead: NDArray[np.uint8] | None = None
+    ) -> None:
         words = lm.vocabulary.units
         if graph.arc_unit.size and int(graph.arc_unit.max()) >= len(words):
             raise ModelError("the graph has units that the language model lacks; build it again")
@@ -133,29 +134,39 @@ class Decoder:
         self.eos = lm.eos
         self.start_state = int(lm.start_state)
         self.graph_start = int(graph.start[0])
-        self._emission_pdfs = graph.emission_pdfs
+        self.num_pdfs = 1 + int(max(graph.forward.max(), graph.loop.max()))
         self._graph = _flat(graph)
         if lookahead is None:
             lookahead = lookahead_table(lm, unit_nodes(words))
-        self._lm = _Lm(lm.arc_begin, lm.arc_word, lm.arc_next, lm.arc_logp, lm.backoff_state,
-                       lm.backoff_logp, last_words(lm), lookahead)
+        self._lm = _Lm(
+            lm.arc_begin,
+            lm.arc_word,
+            lm.arc_next,
+            lm.arc_logp,
+            lm.backoff_state,
+            lm.backoff_logp,
+            last_words(lm),
+            lookahead,
+        )
 
     def search(self, config: DecoderConfig | None = None) -> Search:
         """A new search for one utterance."""
         return Search(self, config or DecoderConfig())
 
-    def class_scores(self, loglikes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Pdf scores [T, P] to emission-class scores [T, K]: the best of each class's pdfs."""
-        pdfs = self._emission_pdfs
-        if loglikes.ndim != 2 or loglikes.shape[1] <= int(pdfs.max()):
+    def check_scores(self, loglikes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Acoustic scores, float32 [T, pdfs] and C-contiguous.
+
+        Raises:
+            ModelError: fewer pdfs than the graph has, or values that are not finite.
+        """
+        if loglikes.ndim != 2 or loglikes.shape[1] < self.num_pdfs:
             raise ModelError(
                 f"the acoustic model gave scores of shape {loglikes.shape}, "
-                f"the graph needs (frames, more than {int(pdfs.max())})"
+                f"the graph needs (frames, at least {self.num_pdfs})"
             )
-        scores = loglikes[:, pdfs[:, 0]]
-        for column in range(1, pdfs.shape[1]):
-            np.maximum(scores, loglikes[:, pdfs[:, column]], out=scores)
-        return np.ascontiguousarray(scores, np.float32)
+        if not np.isfinite(loglikes).all():
+            raise ModelError("the acoustic model gave scores that are not finite numbers")
+        return np.ascontiguousarray(loglikes, np.float32)
 
 
 class Search:
@@ -168,8 +179,9 @@ class Search:
         self._tokens = _new_tokens(capacity)
         self._spare = _new_tokens(capacity)
         slots = 1 << (2 * capacity - 1).bit_length()
-        self._table = _Table(np.zeros(slots, np.int64), np.zeros(slots, np.int64),
-                             np.zeros(slots, np.int32))
+        self._table = _Table(
+            np.zeros(slots, np.int64), np.zeros(slots, np.int64), np.zeros(slots, np.int32)
+        )
         memo = np.full((MEMO_SLOTS, 2), -1, np.int64)
         self._memo = _Memo(memo, memo.view(np.float32), memo.view(np.int32))
         self._records = _new_records(1 << 16)
@@ -180,8 +192,8 @@ class Search:
         decoder, lm = self._decoder, self._decoder._lm
         self._tokens.state[0] = decoder.graph_start
         self._tokens.lm_state[0] = decoder.start_state
-        self._tokens.score[0] = -lm_scale * STEP * float(
-            lm.lookahead[lm.last_word[decoder.start_state], 0]
+        self._tokens.score[0] = (
+            -lm_scale * STEP * float(lm.lookahead[lm.last_word[decoder.start_state], 0])
         )
         self._tokens.record[0] = -1
         self._progress.at[2] = 1
@@ -198,22 +210,33 @@ class Search:
 
     def advance(self, loglikes: NDArray[np.float32]) -> None:
         """Search on through ``loglikes``: float32 [T, pdfs], log-likelihoods or chain scores."""
-        scores = self._decoder.class_scores(loglikes)
-        if not np.isfinite(scores).all():
-            raise ModelError("the acoustic model gave scores that are not finite numbers")
+        scores = self._decoder.check_scores(loglikes)
         self._progress.at[0] = 0
         while self._progress.at[0] < len(scores):
             needed = self._progress.at[3] + kernels.RECORDS_PER_TOKEN * self.active + 1
             if needed > len(self._records.unit):
                 self._records = _grown(self._records, int(2 * needed))
-            kernels.advance(self._decoder._graph, self._decoder._lm, self._options, self._memo,
-                            self._table, self._tokens, self._spare, self._records, scores,
-                            self._progress)
+            kernels.advance(
+                self._decoder._graph,
+                self._decoder._lm,
+                self._options,
+                self._memo,
+                self._table,
+                self._tokens,
+                self._spare,
+                self._records,
+                scores,
+                self._progress,
+            )
 
     def best_path(self) -> BestPath:
         """The best path so far, as if the utterance ended here."""
         score, token, unit = kernels.finish(
-            self._decoder._graph, self._decoder._lm, self._options, self._tokens, self.active,
+            self._decoder._graph,
+            self._decoder._lm,
+            self._options,
+            self._tokens,
+            self.active,
             self._decoder.eos,
         )
         complete = token >= 0
@@ -249,15 +272,28 @@ def _flat(graph: HclGraph) -> _Graph:
     forward = np.zeros(len(graph.arc_target), np.int32)
     forward[emitting] = graph.forward[graph.arc_target[emitting]]
     return _Graph(
-        graph.kind, graph.node, graph.forward, graph.loop, graph.arc_begin, graph.arc_target,
-        graph.arc_cost, graph.arc_unit, graph.final, forward, graph.node[graph.arc_target],
+        graph.kind,
+        graph.node,
+        graph.forward,
+        graph.loop,
+        graph.arc_begin,
+        graph.arc_target,
+        graph.arc_cost,
+        graph.arc_unit,
+        graph.final,
+        forward,
+        graph.node[graph.arc_target],
     )
 
 
 def _new_tokens(capacity: int) -> _Tokens:
-    return _Tokens(np.zeros(capacity, np.int32), np.zeros(capacity, np.int32),
-                   np.zeros(capacity, np.float64), np.zeros(capacity, np.int32),
-                   np.zeros(capacity, np.int32))
+    return _Tokens(
+        np.zeros(capacity, np.int32),
+        np.zeros(capacity, np.int32),
+        np.zeros(capacity, np.float64),
+        np.zeros(capacity, np.int32),
+        np.zeros(capacity, np.int32),
+    )
 
 
 def _new_records(capacity: int) -> _Records:

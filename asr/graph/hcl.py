@@ -1,25 +1,27 @@
 """HCL: the lexicon transducer with context and HMM states, as flat arrays for the search.
 
 The chain topology gives one HMM state a phone: its first frame emits the *forward* pdf, every
-further frame the *self-loop* pdf. A lexicon state holds its phone and left phone, so a left-biphone
-tree maps it straight to a pair of pdfs and L's states are HCL's states.
+further frame the *self-loop* pdf. A left-biphone tree maps a phone and its left neighbour straight
+to that pair of pdfs, so a state of HCL is a state of L with a pair of pdfs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import ModelError
-from asr.graph.emissions import EmissionModel
-from asr.graph.lexicon import START, Arc, Kind, State, SyllableLexicon
+from asr.graph.emissions import OPEN, EmissionModel
+from asr.graph.lexicon import SILENCE, START, Arc, Kind, State, SyllableLexicon
 from asr.hangul.jamo import NUCLEI, ONSETS
+from asr.hmm.phones import Position
 
 #: Look-ahead nodes: 0 = any unit; then by (initial, onset); then by (initial, onset, nucleus).
 ROOT_NODE = 0
+MAX_PDFS = 1 << 20
 NUM_NODES = 1 + 2 * len(ONSETS) * (1 + len(NUCLEI))
 
 
@@ -41,10 +43,8 @@ class HclGraph:
     Attributes:
         kind: int8 [S], :class:`~asr.graph.lexicon.Kind`.
         node: int32 [S], look-ahead node of onset and vowel states, else ``ROOT_NODE``.
-        forward: int32 [E], row of ``emission_pdfs`` scored in a phone's first frame.
-        loop: int32 [E], the row scored in its further frames.
-        emission_pdfs: int32 [K, M], pdf-ids of each emission class, padded by repetition; a class
-            scores as the best of its pdfs.
+        forward: int32 [E], the pdf scored in a phone's first frame.
+        loop: int32 [E], the pdf scored in its further frames.
         arc_begin: int64 [S + 1], arcs of state s are ``arc_begin[s]:arc_begin[s + 1]``.
         arc_target: int32 [A]; arc_cost: float32 [A] (nats); arc_unit: int32 [A], LM unit or −1.
         final: uint8 [S], 1 where an utterance may end.
@@ -55,7 +55,6 @@ class HclGraph:
     node: NDArray[np.int32]
     forward: NDArray[np.int32]
     loop: NDArray[np.int32]
-    emission_pdfs: NDArray[np.int32]
     arc_begin: NDArray[np.int64]
     arc_target: NDArray[np.int32]
     arc_cost: NDArray[np.float32]
@@ -76,7 +75,9 @@ class HclGraph:
         """
         missing = [field.name for field in fields(cls) if field.name not in tensors]
         if missing:
-            raise ModelError(f"the decoding graph lacks {', '.join(missing)}; import the model again")
+            raise ModelError(
+                f"the decoding graph lacks {', '.join(missing)}; import the model again"
+            )
         graph = cls(**{field.name: np.asarray(tensors[field.name]) for field in fields(cls)})
         graph.validate()
         return graph
@@ -84,7 +85,6 @@ class HclGraph:
     def validate(self) -> None:
         """Refuse indices that would make the search read outside its arrays (ModelError)."""
         states, arcs, emitting = len(self.kind), len(self.arc_target), len(self.forward)
-        classes = len(self.emission_pdfs)
         sound = (
             len(self.arc_begin) == states + 1
             and self.arc_begin[0] == 0
@@ -92,15 +92,17 @@ class HclGraph:
             and bool(np.all(np.diff(self.arc_begin) >= 0))
             and _within(self.arc_target, states)
             and _within(self.node, NUM_NODES)
-            and _within(self.forward, classes)
-            and _within(self.loop, classes)
+            and _within(self.forward, MAX_PDFS)
+            and _within(self.loop, MAX_PDFS)
             and len(self.loop) == emitting <= states
             and len(self.arc_cost) == len(self.arc_unit) == arcs
             and len(self.final) == len(self.node) == states
             and _within(self.start, emitting)
         )
         if not sound:
-            raise ModelError("the decoding graph's arrays do not fit together; import the model again")
+            raise ModelError(
+                "the decoding graph's arrays do not fit together; import the model again"
+            )
 
 
 def _within(indices: NDArray[np.generic], size: int) -> bool:
@@ -108,68 +110,110 @@ def _within(indices: NDArray[np.generic], size: int) -> bool:
     return bool(values.size == 0 or (int(values.min()) >= 0 and int(values.max()) < size))
 
 
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A state of HCL: a state of L, its phone's position, and its pdfs in place of its left phone."""
+
+    state: State
+    position: Position
+    forward: int = -1
+    loop: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    target: _Node
+    cost: float
+    unit: str
+
+
 def compile_hcl(
     lexicon: SyllableLexicon, emissions: EmissionModel, units: Mapping[str, int]
 ) -> HclGraph:
-    """Expand ``lexicon`` breadth-first and attach pdfs.
+    """Compose L with context and HMM states, breadth-first from the start.
 
     Args:
         lexicon: the jamo lexicon transducer.
-        emissions: the acoustic model's pdfs by phone and left phone.
+        emissions: the acoustic model's pdfs by phone, left phone and position.
         units: LM unit → id, for the arcs' labels.
     """
-    order, arcs = _expand(lexicon)
-    emitting = [state for state in order if state.kind != Kind.PENDING]
-    states = emitting + [state for state in order if state.kind == Kind.PENDING]
-    index = {state: number for number, state in enumerate(states)}
-    classes: dict[tuple[int, ...], int] = {}
-    forward, loop = [], []
-    for state in emitting:
-        first, further = emissions.pdfs(state.left, state.phone)
-        forward.append(classes.setdefault(tuple(sorted(set(first))), len(classes)))
-        loop.append(classes.setdefault(tuple(sorted(set(further))), len(classes)))
-    flat = [arc for state in states for arc in arcs[state]]
-    counts = [len(arcs[state]) for state in states]
+    edges = _prune_dead_ends(_expand(lexicon, emissions), lexicon)
+    emitting = [node for node in edges if node.state.kind != Kind.PENDING]
+    nodes = emitting + [node for node in edges if node.state.kind == Kind.PENDING]
+    index = {node: number for number, node in enumerate(nodes)}
+    flat = [edge for node in nodes for edge in edges[node]]
+    counts = [len(edges[node]) for node in nodes]
     return HclGraph(
-        kind=np.array([state.kind for state in states], np.int8),
-        node=np.array([_node(state) for state in states], np.int32),
-        forward=np.array(forward, np.int32),
-        loop=np.array(loop, np.int32),
-        emission_pdfs=_padded(list(classes)),
+        kind=np.array([node.state.kind for node in nodes], np.int8),
+        node=np.array([_lookahead_node(node.state) for node in nodes], np.int32),
+        forward=np.array([node.forward for node in emitting], np.int32),
+        loop=np.array([node.loop for node in emitting], np.int32),
         arc_begin=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        arc_target=np.array([index[arc.target] for arc in flat], np.int32),
-        arc_cost=np.array([arc.cost for arc in flat], np.float32),
-        arc_unit=np.array([units[arc.unit] if arc.unit else -1 for arc in flat], np.int32),
-        final=np.array([lexicon.is_final(state) for state in states], np.uint8),
-        start=np.array([index[START]], np.int32),
+        arc_target=np.array([index[edge.target] for edge in flat], np.int32),
+        arc_cost=np.array([edge.cost for edge in flat], np.float32),
+        arc_unit=np.array([units[edge.unit] if edge.unit else -1 for edge in flat], np.int32),
+        final=np.array([_is_final(lexicon, node) for node in nodes], np.uint8),
+        start=np.array([0], np.int32),  # the first state that was expanded
     )
 
 
-def _expand(lexicon: SyllableLexicon) -> tuple[list[State], dict[State, list[Arc]]]:
-    order = [START]
-    arcs: dict[State, list[Arc]] = {START: []}
-    for state in order:  # grows while it is walked
-        cheapest: dict[tuple[State, str], Arc] = {}
-        for arc in lexicon.arcs(state):
-            known = cheapest.get((arc.target, arc.unit))
-            if known is None or arc.cost < known.cost:
-                cheapest[arc.target, arc.unit] = arc
-        arcs[state] = list(cheapest.values())
-        for arc in arcs[state]:
-            if arc.target not in arcs:  # seen for the first time: queue it
-                arcs[arc.target] = []
-                order.append(arc.target)
-    return order, arcs
+def _expand(lexicon: SyllableLexicon, emissions: EmissionModel) -> dict[_Node, list[_Edge]]:
+    silent = (SILENCE, Position.NONE)
+    start = _Node(_without_left(START), Position.NONE, *emissions.pdfs(silent, silent))
+    edges: dict[_Node, list[_Edge]] = {start: []}
+    order = [start]
+    for node in order:  # grows while it is walked
+        cheapest: dict[tuple[_Node, str], float] = {}
+        for arc in lexicon.arcs(node.state):
+            for target in _targets(node, arc, emissions):
+                key = (target, arc.unit)
+                cheapest[key] = min(arc.cost, cheapest.get(key, arc.cost))
+                if target not in edges:
+                    edges[target] = []
+                    order.append(target)
+        edges[node] = [_Edge(target, cost, unit) for (target, unit), cost in cheapest.items()]
+    return edges
 
 
-def _node(state: State) -> int:
+def _targets(node: _Node, arc: Arc, emissions: EmissionModel) -> Iterator[_Node]:
+    """The arc's target in each position that may follow."""
+    source = node.state
+    name = source.left if source.kind == Kind.PENDING else source.phone
+    for position in emissions.positions(source, node.position, arc.target):
+        if arc.target.kind == Kind.PENDING:
+            yield _Node(arc.target, position)
+        else:
+            pdfs = emissions.pdfs((name, node.position), (arc.target.phone, position))
+            yield _Node(_without_left(arc.target), position, *pdfs)
+
+
+def _without_left(state: State) -> State:
+    """States that differ in their left phone only merge where their pdfs are the same."""
+    return replace(state, left="")
+
+
+def _prune_dead_ends(
+    edges: dict[_Node, list[_Edge]], lexicon: SyllableLexicon
+) -> dict[_Node, list[_Edge]]:
+    """Drop states from which nothing follows (a piece that goes on into a pause)."""
+    while True:
+        dead = {n for n, out in edges.items() if not out and not _is_final(lexicon, n)}
+        if not dead:
+            return edges
+        edges = {
+            node: [edge for edge in out if edge.target not in dead]
+            for node, out in edges.items()
+            if node not in dead
+        }
+
+
+def _is_final(lexicon: SyllableLexicon, node: _Node) -> bool:
+    return node.position not in OPEN and lexicon.is_final(node.state)
+
+
+def _lookahead_node(state: State) -> int:
     if state.kind == Kind.ONSET:
         return onset_node(state.initial, state.onset)
     if state.kind == Kind.VOWEL:
         return vowel_node(state.initial, state.onset, state.nucleus)
     return ROOT_NODE
-
-
-def _padded(sets: Sequence[tuple[int, ...]]) -> NDArray[np.int32]:
-    width = max(len(ids) for ids in sets)
-    return np.array([ids + (ids[0],) * (width - len(ids)) for ids in sets], np.int32)

@@ -22,12 +22,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from asr.graph.emissions import SILENCE
 from asr.hangul.jamo import CODAS, NUCLEI, ONSETS, compose
 from asr.hangul.junction import Boundary, final_coda, junction, nucleus_surface
 from asr.hangul.phones import CODA_PHONES, NUCLEUS_PHONES, ONSET_PHONES
 from asr.lm.units import EOJEOL_MARK
 
+SILENCE = "SIL"
+"""The phone of pauses."""
 NULL_ONSET = ONSETS.index("ㅇ")
 
 
@@ -89,7 +90,9 @@ START = State(Kind.SILENCE, phone=SILENCE, left=SILENCE)
 class SyllableLexicon:
     """Expands L from its start state; ``has_unit`` tells which units the language model knows."""
 
-    def __init__(self, has_unit: Callable[[str], bool], config: LexiconConfig | None = None) -> None:
+    def __init__(
+        self, has_unit: Callable[[str], bool], config: LexiconConfig | None = None
+    ) -> None:
         self.has_unit = has_unit
         self.config = config or LexiconConfig()
         self._junctions: dict[tuple[int, bool], dict[tuple[int, int, int], dict[int, float]]] = {}
@@ -101,8 +104,9 @@ class SyllableLexicon:
         elif state.kind == Kind.ONSET:
             for nucleus, cost in state.nuclei:
                 surface = ONSET_PHONES.index(state.phone)
-                yield from self._vowels(state.initial, state.onset, surface, nucleus, state.phone,
-                                        cost)
+                yield from self._vowels(
+                    state.initial, state.onset, surface, nucleus, state.phone, cost
+                )
         elif state.kind == Kind.VOWEL:
             yield from self._labels(state)
         elif state.kind == Kind.CODA:
@@ -132,8 +136,9 @@ class SyllableLexicon:
                 if coda == 0:
                     yield from self._onset(initial, onset, surface, state.left, nuclei)
         for coda in sorted(codas - {0}):
-            yield Arc(State(Kind.CODA, phone=CODA_PHONES[coda], left=state.left,
-                            coda=state.coda), 0.0)
+            yield Arc(
+                State(Kind.CODA, phone=CODA_PHONES[coda], left=state.left, coda=state.coda), 0.0
+            )
         if final_coda(state.coda) == 0:
             yield self._to_silence(state.left)
 
@@ -154,8 +159,9 @@ class SyllableLexicon:
         state = State(Kind.SILENCE, phone=SILENCE, left=left)
         return Arc(state, self.config.silence_cost)
 
-    def _onset(self, initial: bool, onset: int, surface: int, left: str,
-               nuclei: dict[int, float]) -> Iterator[Arc]:
+    def _onset(
+        self, initial: bool, onset: int, surface: int, left: str, nuclei: dict[int, float]
+    ) -> Iterator[Arc]:
         """Arcs into an onset phone, or into the vowels where the onset is silent."""
         if surface == NULL_ONSET:
             for nucleus, cost in nuclei.items():
@@ -163,15 +169,31 @@ class SyllableLexicon:
             return
         base = min(nuclei.values())  # paid at once, so that pruning sees it
         rest = tuple((nucleus, cost - base) for nucleus, cost in sorted(nuclei.items()))
-        yield Arc(State(Kind.ONSET, phone=ONSET_PHONES[surface], left=left, initial=initial,
-                        onset=onset, nuclei=rest), base)
+        yield Arc(
+            State(
+                Kind.ONSET,
+                phone=ONSET_PHONES[surface],
+                left=left,
+                initial=initial,
+                onset=onset,
+                nuclei=rest,
+            ),
+            base,
+        )
 
-    def _vowels(self, initial: bool, onset: int, surface: int, nucleus: int, left: str,
-                cost: float) -> Iterator[Arc]:
+    def _vowels(
+        self, initial: bool, onset: int, surface: int, nucleus: int, left: str, cost: float
+    ) -> Iterator[Arc]:
         for spoken, extra in nucleus_surface(surface, onset, nucleus, initial):
             if extra <= self.config.max_variant_cost:
-                state = State(Kind.VOWEL, phone=NUCLEUS_PHONES[spoken], left=left, initial=initial,
-                              onset=onset, nucleus=nucleus)
+                state = State(
+                    Kind.VOWEL,
+                    phone=NUCLEUS_PHONES[spoken],
+                    left=left,
+                    initial=initial,
+                    onset=onset,
+                    nucleus=nucleus,
+                )
                 yield Arc(state, cost + extra)
 
     def _junction(self, coda: int, initial: bool) -> dict[tuple[int, int, int], dict[int, float]]:

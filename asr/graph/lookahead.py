@@ -30,7 +30,9 @@ def unit_nodes(words: Sequence[str]) -> NDArray[np.int32]:
             onset, nucleus, _ = decompose(syllable)
             initial = word != syllable
             nodes[word_id] = (
-                ROOT_NODE, onset_node(initial, onset), vowel_node(initial, onset, nucleus)
+                ROOT_NODE,
+                onset_node(initial, onset),
+                vowel_node(initial, onset, nucleus),
             )
     return nodes
 

@@ -10,10 +10,11 @@ import pytest
 
 from asr.decoder.search import Decoder, DecoderConfig
 from asr.errors import ModelError, UsageError
-from asr.graph.emissions import SILENCE, EmissionModel
+from asr.graph.emissions import EmissionModel
 from asr.graph.hcl import HclGraph, compile_hcl
-from asr.graph.lexicon import START, Kind, State, SyllableLexicon
+from asr.graph.lexicon import SILENCE, START, Kind, State, SyllableLexicon
 from asr.hangul.phones import PHONES
+from asr.hmm.phones import Position
 from asr.lm.automaton import LmAutomaton, build_automaton, step
 from asr.lm.ngram import NgramModel, NgramOrder
 from asr.lm.units import SPECIALS, Vocabulary
@@ -61,11 +62,12 @@ def lexicon() -> SyllableLexicon:
 @pytest.fixture(scope="module")
 def graph(lexicon: SyllableLexicon, lm: LmAutomaton) -> HclGraph:
     table = {
-        (left, phone): ((pdf(left, phone),), (pdf(left, phone) + 1,))
+        ((left, Position.NONE), (phone, Position.NONE)): (pdf(left, phone), pdf(left, phone) + 1)
         for left in NAMES
         for phone in NAMES
     }
-    return compile_hcl(lexicon, EmissionModel(table), lm.vocabulary.ids)
+    emissions = EmissionModel(table, has_positions=False)
+    return compile_hcl(lexicon, emissions, lm.vocabulary.ids)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +129,11 @@ def viterbi(
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(("scale", "bonus"), [(1.0, 0.0), (0.6, 1.5)])
 def test_equals_exhaustive_search(
-    seed: int, scale: float, bonus: float, decoder: Decoder, lexicon: SyllableLexicon,
+    seed: int,
+    scale: float,
+    bonus: float,
+    decoder: Decoder,
+    lexicon: SyllableLexicon,
     lm: LmAutomaton,
 ) -> None:
     scores = random_scores(seed, 9)
@@ -205,8 +211,10 @@ def test_refuses_options_without_sense() -> None:
 def test_graph_survives_the_bundle_and_damage_is_refused(graph: HclGraph) -> None:
     tensors = graph.to_tensors()
     again = HclGraph.from_tensors(tensors)
-    assert all(np.array_equal(a, b) for a, b in zip(
-        tensors.values(), again.to_tensors().values(), strict=True))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(tensors.values(), again.to_tensors().values(), strict=True)
+    )
     for name, value in (("arc_target", 10**6), ("forward", -5), ("node", 10**5)):
         damaged = {**tensors, name: np.full_like(tensors[name], value)}
         with pytest.raises(ModelError):

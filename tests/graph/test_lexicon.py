@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.graph.emissions import SILENCE
-from asr.graph.lexicon import START, Kind, LexiconConfig, State, SyllableLexicon
+from asr.graph.lexicon import SILENCE, START, Kind, LexiconConfig, State, SyllableLexicon
 from asr.hangul.jamo import compose
 from asr.hangul.junction import Boundary, final_coda, junction
 from asr.hangul.phones import PHONES
@@ -32,7 +31,7 @@ def spoken(text: str, config: LexiconConfig | None = None) -> dict[tuple[str, ..
                 if arc.unit and (done == len(units) or arc.unit != units[done]):
                     continue
                 step = done + bool(arc.unit)
-                if arc.target.initial and 0 < step < len(units) and not units[step][0] == "▁":
+                if arc.target.initial and 0 < step < len(units) and units[step][0] != "▁":
                     continue
                 more = phones if arc.target.kind == Kind.PENDING else (*phones, arc.target.phone)
                 key = (arc.target, step, more)
@@ -115,7 +114,7 @@ def _reach(lexicon: SyllableLexicon) -> set[State]:
 
 def test_a_pause_isolates() -> None:
     for coda in range(28):
-        (surface, *_) = junction(coda, Boundary.PAUSE, 11, 0)
+        surface, *_ = junction(coda, Boundary.PAUSE, 11, 0)
         assert (surface.coda, surface.onset) == (final_coda(coda), 11)
 
 
