@@ -17,12 +17,15 @@ class DecoderConfig:
         max_active: at most about this many tokens are expanded a frame.
         lm_scale: weight of the language model against the acoustic scores.
         unit_bonus: added per unit (nats); balances deletions against insertions.
+        space_bonus: added per unit that starts an eojeol (nats), on top; the language model's text
+            leaves out more spaces than careful writing does.
     """
 
-    beam: float = 13.0
-    max_active: int = 6000
-    lm_scale: float = 1.0
-    unit_bonus: float = 0.0
+    beam: float = 10.0
+    max_active: int = 4000
+    lm_scale: float = 1.3
+    unit_bonus: float = 1.0
+    space_bonus: float = 1.0
 
     def __post_init__(self) -> None:
         if not (self.beam > 0 and math.isfinite(self.beam)):

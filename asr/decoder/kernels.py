@@ -28,37 +28,74 @@ PAUSE_UNIT = -1
 
 
 @nb.njit(cache=True, nogil=True)
-def lm_step(lm: Any, state: int, word: int) -> tuple[float, int]:
-    """Log-probability of ``word`` after LM ``state``, and the state that follows."""
-    logp = 0.0
-    while True:
-        low = lm.arc_begin[state]
-        high = lm.arc_begin[state + 1]
-        if state == 0:  # the unigram state holds every word, in order
-            return logp + lm.arc_logp[low + word], lm.arc_next[low + word]
-        while low < high:
-            middle = (low + high) >> 1
-            if lm.arc_word[middle] < word:
-                low = middle + 1
-            else:
-                high = middle
-        if low < lm.arc_begin[state + 1] and lm.arc_word[low] == word:
-            return logp + lm.arc_logp[low], lm.arc_next[low]
-        logp += lm.backoff_logp[state]
-        state = lm.backoff_state[state]
+def _lower_bound(lm: Any, state: int, word: int) -> int:
+    """The first arc of an LM state whose word is not below ``word``."""
+    low = lm.arc_begin[state]
+    high = lm.arc_begin[state + 1]
+    while low < high:
+        middle = (low + high) >> 1
+        if lm.arc_word[middle] < word:
+            low = middle + 1
+        else:
+            high = middle
+    return int(low)
 
 
 @nb.njit(cache=True, nogil=True)
-def _recall(lm: Any, memo: Any, state: int, word: int) -> int:
-    """The memo's slot that holds :func:`lm_step` of (state, word), computed if need be."""
-    key = (np.int64(state) << 17) | np.int64(word)
-    slot = ((key * HASH) >> 40) & (len(memo.key) - 1)
-    if memo.key[slot, 0] != key:
-        logp, following = lm_step(lm, state, word)
-        memo.key[slot, 0] = key
-        memo.logp[slot, 2] = logp
-        memo.following[slot, 3] = following
-    return int(slot)
+def lm_step(lm: Any, state: int, word: int) -> tuple[float, int]:
+    """Log-probability of ``word`` after LM ``state``, and the state that follows."""
+    logp = 0.0
+    while state != 0:
+        place = _lower_bound(lm, state, word)
+        if place < lm.arc_begin[state + 1] and lm.arc_word[place] == word:
+            return logp + lm.arc_logp[place], lm.arc_next[place]
+        logp += lm.backoff_logp[state]
+        state = lm.backoff_state[state]
+    place = lm.arc_begin[0] + word  # the unigram state holds every word, in order
+    return logp + lm.arc_logp[place], lm.arc_next[place]
+
+
+@nb.njit(cache=True, nogil=True)
+def _score_labels(graph: Any, lm: Any, memo: Any, state: int, lm_state: int) -> int:
+    """Score all units that a vowel state may spell out (they differ in their codas).
+
+    Returns the memo's row that holds, label by label, what :func:`lm_step` gives. The units ascend,
+    as do an LM state's arcs, so one pass along both finds all that the state lists.
+    """
+    key = (np.int64(lm_state) << 20) | np.int64(graph.labels[state])
+    row = ((key * HASH) >> 40) & (len(memo.key) - 1)
+    if memo.key[row] == key:
+        return int(row)
+    memo.key[row] = key
+    first = graph.arc_begin[state]
+    labels = graph.arc_begin[state + 1] - first
+    for label in range(labels):
+        memo.following[row, label] = -1
+    missing = labels
+    backoff = 0.0
+    while lm_state != 0 and missing > 0:
+        place = _lower_bound(lm, lm_state, graph.arc_unit[first])
+        end = lm.arc_begin[lm_state + 1]
+        label = 0
+        while place < end and label < labels:
+            unit = graph.arc_unit[first + label]
+            word = lm.arc_word[place]
+            if word == unit and memo.following[row, label] < 0:
+                memo.logp[row, label] = backoff + lm.arc_logp[place]
+                memo.following[row, label] = lm.arc_next[place]
+                missing -= 1
+            if word <= unit:
+                place += 1
+            if word >= unit:
+                label += 1
+        backoff += lm.backoff_logp[lm_state]
+        lm_state = lm.backoff_state[lm_state]
+    for label in range(labels):
+        if memo.following[row, label] < 0:  # the unigram state holds every word, in order
+            place = lm.arc_begin[0] + graph.arc_unit[first + label]
+            memo.logp[row, label] = backoff + lm.arc_logp[place]
+            memo.following[row, label] = lm.arc_next[place]
+    return int(row)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -77,9 +114,9 @@ def _put(
     key = (np.int64(state) << 32) | np.int64(lm_state)
     mask = len(table.key) - 1
     slot = ((key * HASH) >> 32) & mask
-    while table.stamp[slot] == stamp:
-        if table.key[slot] == key:
-            place = table.place[slot]
+    while table.whose[slot, 2] == stamp:
+        if table.key[slot, 0] == key:
+            place = table.whose[slot, 3]
             if score > tokens.score[place]:
                 tokens.score[place] = score
                 tokens.record[place] = record
@@ -88,9 +125,9 @@ def _put(
         slot = (slot + 1) & mask
     if count == len(tokens.score):
         return count
-    table.stamp[slot] = stamp
-    table.key[slot] = key
-    table.place[slot] = count
+    table.key[slot, 0] = key
+    table.whose[slot, 2] = stamp
+    table.whose[slot, 3] = count
     tokens.state[count] = state
     tokens.lm_state[count] = lm_state
     tokens.score[count] = score
@@ -148,7 +185,7 @@ def advance(
     loglikes: Any,
     progress: Any,
 ) -> None:
-    """Run the search over ``loglikes`` (float32 [T, K], by emission class) from ``progress.at``.
+    """Run the search over ``loglikes`` (float32 [T, pdfs]) from ``progress.at``.
 
     ``progress`` holds, in and out: the next row, the frame number, the token count, the record
     count, the hash stamp. Stops early when ``records`` might overflow, to be called again with
@@ -170,18 +207,18 @@ def advance(
         # best score of the next frame so far, less the beam; staying gives a good first guess
         bound = _best_stay(graph, tokens, count, row) - options.beam
         row_best = row.max()
-        limit = 3 * options.max_active
+        limit = 2 * options.max_active
         for i in range(count):
             score = tokens.score[i]
             if score < cutoff:
                 continue
             if grown > limit:
-                bound = _tightened(spare, grown, 2 * options.max_active, bound)
-                limit = grown + options.max_active
+                bound = _tightened(spare, grown, options.max_active, bound)
+                limit = grown + options.max_active // 2
             state = tokens.state[i]
             lm_state = tokens.lm_state[i]
-            ahead_row = lm.lookahead[lm.last_word[lm_state]]
-            ahead = ahead_row[graph.node[state]]
+            last = lm.last_word[lm_state]
+            ahead = lm.lookahead[last, graph.node[state]]
             kind = graph.kind[state]
             stay = score + row[graph.loop[state]]
             if stay > bound:
@@ -198,20 +235,22 @@ def advance(
                 )
                 bound = max(bound, stay - options.beam)
             if kind == VOWEL:
-                for arc in range(graph.arc_begin[state], graph.arc_begin[state + 1]):
+                slot = _score_labels(graph, lm, memo, state, lm_state)
+                first = graph.arc_begin[state]
+                for label in range(graph.arc_begin[state + 1] - first):
+                    arc = first + label
                     unit = graph.arc_unit[arc]
-                    slot = _recall(lm, memo, lm_state, unit)
                     base = (
                         score
-                        + scale * memo.logp[slot, 2]
+                        + scale * memo.logp[slot, label]
                         + ahead_scale * ahead
                         - graph.arc_cost[arc]
-                        + options.unit_bonus
+                        + options.bonus[unit]
                     )
-                    following = memo.following[slot, 3]
+                    following = memo.following[slot, label]
                     # a context that is not empty ends in the unit just said
-                    next_row = lm.lookahead[unit if following != 0 else no_word]
-                    hope = base - ahead_scale * next_row[0]
+                    next_last = unit if following != 0 else no_word
+                    hope = base - ahead_scale * lm.lookahead[next_last, 0]
                     if hope < cutoff or hope + row_best <= bound:
                         continue
                     pending = graph.arc_target[arc]
@@ -220,7 +259,7 @@ def advance(
                         new = (
                             base
                             - graph.arc_cost[leave]
-                            - ahead_scale * next_row[graph.arc_node[leave]]
+                            - ahead_scale * lm.lookahead[next_last, graph.arc_node[leave]]
                             + row[graph.arc_forward[leave]]
                         )
                         if new <= bound:
@@ -249,7 +288,7 @@ def advance(
                     - graph.arc_cost[arc]
                     + row[graph.arc_forward[arc]]
                     + ahead_scale * ahead
-                    - ahead_scale * ahead_row[graph.arc_node[arc]]
+                    - ahead_scale * lm.lookahead[last, graph.arc_node[arc]]
                 )
                 if new <= bound:
                     continue
@@ -298,7 +337,7 @@ def finish(
                     score = (
                         tokens.score[i]
                         + scale * (logp + end - ahead)
-                        + options.unit_bonus
+                        + options.bonus[graph.arc_unit[arc]]
                         - graph.arc_cost[arc]
                     )
                     if score > best:

@@ -8,7 +8,7 @@ per utterance. HCL and the language model are composed on the fly with look-ahea
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +18,10 @@ from asr.decoder import kernels
 from asr.decoder.config import DecoderConfig
 from asr.errors import ModelError
 from asr.graph.hcl import HclGraph
+from asr.graph.lexicon import Kind
 from asr.graph.lookahead import STEP, last_words, lookahead_table, unit_nodes
 from asr.lm.automaton import LmAutomaton
+from asr.lm.units import EOJEOL_MARK
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,9 @@ class BestPath:
     complete: bool
 
 
-MEMO_SLOTS = 1 << 16
+MEMO_ROWS = 1 << 12
+#: Room for new tokens; when many come, the bound is tightened long before it is full.
+TOKENS_PER_ACTIVE = 6
 
 
 class _Graph(NamedTuple):
@@ -59,6 +63,7 @@ class _Graph(NamedTuple):
     final: NDArray[np.uint8]
     arc_forward: NDArray[np.int32]
     arc_node: NDArray[np.int32]
+    labels: NDArray[np.int32]  # states with the same list of labels have the same number
 
 
 class _Lm(NamedTuple):
@@ -76,13 +81,13 @@ class _Options(NamedTuple):
     beam: float
     max_active: int
     lm_scale: float
-    unit_bonus: float
+    bonus: NDArray[np.float32]
 
 
 class _Memo(NamedTuple):
-    """LM steps seen lately: three views of the same 16-byte slots, so that one read fetches all.
+    """LM scores of a vowel state's labels after an LM state, as computed lately.
 
-    key: [:, 0] of int64 [N, 2]; logp: [:, 2] of float32 [N, 4]; following: [:, 3] of int32 [N, 4].
+    key: int64 [N]; logp: float32 [N, labels]; following: int32 [N, labels], the next LM states.
     """
 
     key: NDArray[np.int64]
@@ -91,9 +96,14 @@ class _Memo(NamedTuple):
 
 
 class _Table(NamedTuple):
+    """Hash table of the frame's new tokens: two views of 16-byte slots, so that one read fetches all.
+
+    key: [:, 0] of int64 [N, 2]; whose: [:, 2] (the frame's stamp) and [:, 3] (the token) of
+    int32 [N, 4].
+    """
+
     key: NDArray[np.int64]
-    stamp: NDArray[np.int64]
-    place: NDArray[np.int32]
+    whose: NDArray[np.int32]
 
 
 class _Tokens(NamedTuple):
@@ -132,10 +142,14 @@ class Decoder:
             raise ModelError("the graph has units that the language model lacks; build it again")
         self.words = words
         self.eos = lm.eos
+        self.initial = np.array([word.startswith(EOJEOL_MARK) for word in words])
         self.start_state = int(lm.start_state)
         self.graph_start = int(graph.start[0])
         self.num_pdfs = 1 + int(max(graph.forward.max(), graph.loop.max()))
         self._graph = _flat(graph)
+        vowels = np.flatnonzero(graph.kind == Kind.VOWEL)
+        labels = graph.arc_begin[vowels + 1] - graph.arc_begin[vowels]
+        self.most_labels = int(labels.max(initial=1))
         if lookahead is None:
             lookahead = lookahead_table(lm, unit_nodes(words))
         self._lm = _Lm(
@@ -174,16 +188,20 @@ class Search:
 
     def __init__(self, decoder: Decoder, config: DecoderConfig) -> None:
         self._decoder = decoder
-        self._options = _Options(*(getattr(config, field.name) for field in fields(config)))
-        capacity = 16 * config.max_active + 4096
+        bonus = config.unit_bonus + config.space_bonus * decoder.initial
+        self._options = _Options(
+            config.beam, config.max_active, config.lm_scale, bonus.astype(np.float32)
+        )
+        capacity = TOKENS_PER_ACTIVE * config.max_active + 4096
         self._tokens = _new_tokens(capacity)
         self._spare = _new_tokens(capacity)
         slots = 1 << (2 * capacity - 1).bit_length()
-        self._table = _Table(
-            np.zeros(slots, np.int64), np.zeros(slots, np.int64), np.zeros(slots, np.int32)
+        table = np.zeros((slots, 2), np.int64)
+        self._table = _Table(table, table.view(np.int32))
+        rows = (MEMO_ROWS, decoder.most_labels)
+        self._memo = _Memo(
+            np.full(MEMO_ROWS, -1, np.int64), np.empty(rows, np.float32), np.empty(rows, np.int32)
         )
-        memo = np.full((MEMO_SLOTS, 2), -1, np.int64)
-        self._memo = _Memo(memo, memo.view(np.float32), memo.view(np.int32))
         self._records = _new_records(1 << 16)
         self._progress = _Progress(np.zeros(5, np.int64))
         self._begin(config.lm_scale)
@@ -271,18 +289,24 @@ def _flat(graph: HclGraph) -> _Graph:
     emitting = graph.arc_target < len(graph.forward)
     forward = np.zeros(len(graph.arc_target), np.int32)
     forward[emitting] = graph.forward[graph.arc_target[emitting]]
+    lists: dict[bytes, int] = {}
+    labels = np.zeros(len(graph.kind), np.int32)
+    for state in np.flatnonzero(graph.kind == Kind.VOWEL).tolist():
+        units = graph.arc_unit[graph.arc_begin[state] : graph.arc_begin[state + 1]]
+        labels[state] = lists.setdefault(units.tobytes(), len(lists))
     return _Graph(
-        graph.kind,
-        graph.node,
-        graph.forward,
-        graph.loop,
-        graph.arc_begin,
-        graph.arc_target,
-        graph.arc_cost,
-        graph.arc_unit,
-        graph.final,
-        forward,
-        graph.node[graph.arc_target],
+        kind=graph.kind,
+        node=graph.node,
+        forward=graph.forward,
+        loop=graph.loop,
+        arc_begin=graph.arc_begin,
+        arc_target=graph.arc_target,
+        arc_cost=graph.arc_cost,
+        arc_unit=graph.arc_unit,
+        final=graph.final,
+        arc_forward=forward,
+        arc_node=graph.node[graph.arc_target],
+        labels=labels,
     )
 
 

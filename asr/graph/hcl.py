@@ -46,7 +46,8 @@ class HclGraph:
         forward: int32 [E], the pdf scored in a phone's first frame.
         loop: int32 [E], the pdf scored in its further frames.
         arc_begin: int64 [S + 1], arcs of state s are ``arc_begin[s]:arc_begin[s + 1]``.
-        arc_target: int32 [A]; arc_cost: float32 [A] (nats); arc_unit: int32 [A], LM unit or −1.
+        arc_target: int32 [A]; arc_cost: float32 [A] (nats); arc_unit: int32 [A], LM unit or −1,
+            ascending within a state.
         final: uint8 [S], 1 where an utterance may end.
         start: int32 [1], the start state.
     """
@@ -141,7 +142,10 @@ def compile_hcl(
     emitting = [node for node in edges if node.state.kind != Kind.PENDING]
     nodes = emitting + [node for node in edges if node.state.kind == Kind.PENDING]
     index = {node: number for number, node in enumerate(nodes)}
-    flat = [edge for node in nodes for edge in edges[node]]
+    # labels ascend, so that the search can walk them along an LM state's arcs
+    flat = [
+        edge for node in nodes for edge in sorted(edges[node], key=lambda e: units.get(e.unit, -1))
+    ]
     counts = [len(edges[node]) for node in nodes]
     return HclGraph(
         kind=np.array([node.state.kind for node in nodes], np.int8),

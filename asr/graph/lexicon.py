@@ -197,7 +197,7 @@ class SyllableLexicon:
                 yield Arc(state, cost + extra)
 
     def _junction(self, coda: int, initial: bool) -> dict[tuple[int, int, int], dict[int, float]]:
-        """(surface coda, surface onset, onset) → cost by next nucleus, over all boundary readings."""
+        """(surface coda, surface onset, onset) → cost by next nucleus, over all readings."""
         key = (coda, initial)
         if key not in self._junctions:
             if initial:

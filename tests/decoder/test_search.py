@@ -80,7 +80,7 @@ def random_scores(seed: int, frames: int) -> np.ndarray:
 
 
 def viterbi(
-    lexicon: SyllableLexicon, lm: LmAutomaton, scores: np.ndarray, scale: float, bonus: float
+    lexicon: SyllableLexicon, lm: LmAutomaton, scores: np.ndarray, config: DecoderConfig
 ) -> tuple[float, tuple[str, ...]]:
     """The best path by plain dynamic programming, with no beam, tables or look-ahead."""
     tokens: dict[tuple[State, int], tuple[float, tuple[str, ...]]] = {
@@ -92,7 +92,8 @@ def viterbi(
             value, following, spelled = score - arc.cost, lm_state, units
             if arc.unit:
                 following, logp = step(lm, lm_state, lm.vocabulary.ids[arc.unit])
-                value += scale * logp + bonus
+                value += config.lm_scale * logp + config.unit_bonus
+                value += config.space_bonus * arc.unit.startswith("▁")
                 spelled = (*units, arc.unit)
             if arc.target.kind == Kind.PENDING:
                 yield from leave(arc.target, following, value, spelled)
@@ -122,26 +123,29 @@ def viterbi(
             if place.kind in (Kind.SILENCE, Kind.CODA, Kind.PENDING) and lexicon.is_final(place):
                 if state.kind == Kind.VOWEL and place.kind != Kind.PENDING:
                     continue
-                ends.append((value + scale * step(lm, after, lm.eos)[1], spelled))
+                ends.append((value + config.lm_scale * step(lm, after, lm.eos)[1], spelled))
     return max(ends)
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize(("scale", "bonus"), [(1.0, 0.0), (0.6, 1.5)])
+@pytest.mark.parametrize(("scale", "bonus", "space"), [(1.0, 0.0, 0.0), (0.6, 1.5, 0.7)])
 def test_equals_exhaustive_search(
     seed: int,
     scale: float,
     bonus: float,
+    space: float,
     decoder: Decoder,
     lexicon: SyllableLexicon,
     lm: LmAutomaton,
 ) -> None:
     scores = random_scores(seed, 9)
-    config = DecoderConfig(beam=1e6, max_active=100_000, lm_scale=scale, unit_bonus=bonus)
+    config = DecoderConfig(
+        beam=1e6, max_active=100_000, lm_scale=scale, unit_bonus=bonus, space_bonus=space
+    )
     search = decoder.search(config)
     search.advance(scores)
     path = search.best_path()
-    score, units = viterbi(lexicon, lm, scores, scale, bonus)
+    score, units = viterbi(lexicon, lm, scores, config)
     assert path.complete
     assert path.score == pytest.approx(score, abs=1e-3)
     assert tuple(unit.unit for unit in path.units) == units
@@ -183,7 +187,7 @@ def test_a_narrower_beam_is_never_better(decoder: Decoder) -> None:
 def test_max_active_bounds_the_tokens(decoder: Decoder) -> None:
     search = decoder.search(DecoderConfig(beam=1e6, max_active=20))
     search.advance(np.zeros((30, NUM_PDFS), np.float32))
-    assert search.active <= 16 * 20 + 4096
+    assert search.active <= 6 * 20 + 4096
     assert search.best_path().units is not None
 
 

@@ -1,0 +1,156 @@
+"""`asr train-lm`: train an n-gram language model from text."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr.cli.progress import shown_progress
+from asr.errors import UsageError
+
+if TYPE_CHECKING:
+    from asr.lm.ngram import NgramModel
+    from asr.lm.train import TrainConfig
+    from asr.lm.units import Vocabulary
+
+DESCRIPTION = """\
+Train a modified Kneser-Ney language model over Hangul syllables. Texts hold a sentence a line in
+Hangul and spaces (--spoken turns other text into such), plain or compressed (.gz, .xz). With --dev
+or --weights each file is a corpus of its own, smoothed apart and mixed; else all are one corpus.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command line."""
+    parser = subparsers.add_parser(
+        "train-lm", help="train an n-gram language model from text", description=DESCRIPTION
+    )
+    texts = parser.add_argument_group("texts")
+    texts.add_argument("--text", type=Path, nargs="+", metavar="FILE", required=True,
+                       help="training texts")
+    texts.add_argument("--words", type=Path, nargs="+", metavar="FILE", default=[],
+                       help="word lists: a word, TAB and count a line")
+    texts.add_argument("--dev", type=Path, nargs="+", metavar="FILE", default=[],
+                       help="texts of the kind to be recognised: the mixture is fitted to them"
+                       " (each alike, whatever its size) and their perplexity is printed")
+    texts.add_argument("--spoken", action="store_true",
+                       help="read numbers, Latin letters and signs of the texts aloud, split at"
+                       " sentence ends, and leave out what cannot be read")
+    units = parser.add_argument_group("units")
+    units.add_argument("--vocab", type=Path, metavar="FILE",
+                       help="units, one a line (▁가 opens an eojeol); default: from the texts")
+    units.add_argument("--min-unit-count", type=int, default=3, metavar="N",
+                       help="syllables seen N times are units (%(default)s); so are the 2,350 of"
+                       " KS X 1001 in any case")
+    model = parser.add_argument_group("model")
+    model.add_argument("--order", type=int, default=5, metavar="N",
+                       help="longest n-grams, 1 to 8 (%(default)s)")
+    model.add_argument("--weights", type=float, nargs="+", metavar="W",
+                       help="weight of each text and word list, in this order")
+    model.add_argument("--power", type=float, default=0.5, metavar="P",
+                       help="with --weights: a corpus that knows a context n times has a share of"
+                       " weight * n^P (%(default)s)")
+    model.add_argument("--min-counts", type=int, nargs="+", default=[], metavar="C",
+                       help="smallest count of 1-grams, 2-grams, ... that are kept")
+    model.add_argument("--prune", type=float, default=0.0, metavar="THRESHOLD",
+                       help="drop n-grams that change the perplexity by less than this part, such"
+                       " as 1e-8")
+    output = parser.add_argument_group("output")
+    output.add_argument("--output", type=Path, metavar="FILE",
+                        help="compact model, for `asr import-kaldi --lm`")
+    output.add_argument("--arpa", type=Path, metavar="FILE", help="ARPA text")
+    output.add_argument("--licence", default="", metavar="TEXT",
+                        help="kept in the model: terms under which it may be passed on")
+    output.add_argument("--attribution", default="", metavar="TEXT",
+                        help="kept in the model: whom to name")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, write and evaluate."""
+    if args.output is None and args.arpa is None:
+        raise UsageError("nothing to write: give --output FILE, --arpa FILE or both")
+    if args.weights is not None and min(args.weights) < 0:
+        raise UsageError("--weights must not be negative")
+    with shown_progress() as progress:
+        from asr.lm.counts import Corpus
+        from asr.lm.text_files import read_words
+        from asr.lm.train import train
+        from asr.lm.units import encode_lines, encode_words
+
+        config = _config(args)
+        progress(0.0, "reading texts")
+        texts = [list(_sentences(path, args.spoken)) for path in args.text]
+        tuning = [list(_sentences(path, args.spoken)) for path in args.dev]
+        vocabulary = _vocabulary(args, texts)
+        corpora = [Corpus(encode_lines(lines, vocabulary)) for lines in texts]
+        corpora += [
+            Corpus(encode_words(read_words(path), vocabulary), fragments=True)
+            for path in args.words
+        ]
+        del texts
+        dev_tokens = [encode_lines(lines, vocabulary) for lines in tuning]
+        model = train(corpora, vocabulary, config, dev_tokens, progress)
+        progress(0.95, "writing")
+        model = _write(model, args)
+    _describe(model, args.dev, tuning)
+    return 0
+
+
+def _config(args: argparse.Namespace) -> TrainConfig:
+    from asr.lm.kneser_ney import Mixture
+    from asr.lm.train import TrainConfig
+
+    mixture = None if args.weights is None else Mixture(tuple(args.weights), args.power)
+    return TrainConfig(args.order, tuple(args.min_counts), args.prune, mixture)
+
+
+def _sentences(path: Path, spoken: bool) -> Iterator[str]:
+    from asr.hangul.normalize import spoken_sentences
+    from asr.lm.text_files import read_lines
+
+    for line in read_lines(path):
+        if spoken:
+            yield from spoken_sentences(line)
+        else:
+            yield line
+
+
+def _vocabulary(args: argparse.Namespace, texts: list[list[str]]) -> Vocabulary:
+    from asr.lm.text_files import read_vocabulary
+    from asr.lm.units import build_vocabulary, ksx1001_syllables
+
+    if args.vocab is not None:
+        return read_vocabulary(args.vocab)
+    lines: Iterable[str] = (line for text in texts for line in text)
+    return build_vocabulary(lines, args.min_unit_count, ksx1001_syllables())
+
+
+def _write(model: NgramModel, args: argparse.Namespace) -> NgramModel:
+    """Write the files asked for; return the model as the reader of the first will get it."""
+    from dataclasses import replace
+
+    from asr.atomic import replaced_file
+    from asr.lm.arpa import write_arpa
+    from asr.lm.binary import load_ngrams, save_model
+
+    model = replace(model, licence=args.licence, attribution=args.attribution)
+    if args.arpa is not None:
+        with replaced_file(args.arpa) as file:
+            write_arpa(model, file)
+    if args.output is not None:
+        save_model(model, args.output)
+        return load_ngrams(args.output)
+    return model
+
+
+def _describe(model: NgramModel, names: list[Path], texts: list[list[str]]) -> None:
+    sizes = " ".join(str(len(table)) for table in model.orders)
+    print(f"n-grams\t{model.size}\t{sizes}")
+    for name, lines in zip(names, texts, strict=True):
+        result = model.perplexity(lines)
+        print(f"{name}\tperplexity {result.per_unit:.2f} a unit, {result.per_jamo:.3f} a jamo;"
+              f" {result.tokens} units, {result.unknown} unknown")  # fmt: skip
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""N-gram language models over Korean syllable units: training, pruning, formats, decoder view."""

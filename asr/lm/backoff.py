@@ -1,0 +1,138 @@
+"""From probabilities over a trie to a back-off model, and entropy pruning (Stolcke, 1998)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from asr.lm.counts import NgramCounts
+from asr.lm.ngram import LOG_ZERO, NgramModel, NgramOrder
+from asr.lm.units import Vocabulary
+
+_TINY = 1e-10
+
+
+def backoff_weights(
+    counts: NgramCounts, probabilities: Sequence[np.ndarray], kept: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the back-off weight of every n-gram as a context, and p(w | h') of every n-gram.
+
+    The weights make each distribution sum to one:
+    (1 - sum of p(w|h)) / (1 - sum of p(w|h')) over the kept w. p(w | h'), h' being h without its
+    first unit, is what the model gives after backing off, also where the n-gram of h' and w is
+    not kept itself.
+
+    Args:
+        probabilities: for each order float64 [n], p(w | h) of the n-grams that are kept.
+        kept: for each order bool [n].
+
+    Returns:
+        weights: for each order but the last float64 [n]; 1 where nothing kept continues it.
+        lower: for each order float64 [n]; zeros for order 1.
+    """
+    tables = counts.tables
+    model = probabilities[0]
+    lower = [np.zeros(len(tables[0]))]
+    weights = []
+    for n in range(2, counts.order + 1):
+        table, keep = tables[n - 1], kept[n - 1]
+        contexts = len(tables[n - 2])
+        below = model[table.suffix]
+        chosen = table.context[keep]
+        left = 1.0 - np.bincount(chosen, probabilities[n - 1][keep], minlength=contexts)
+        free = 1.0 - np.bincount(chosen, below[keep], minlength=contexts)
+        weight = np.where(free > _TINY, np.maximum(left, 0.0) / np.maximum(free, _TINY), 1.0)
+        model = np.where(keep, probabilities[n - 1], weight[table.context] * below)
+        weights.append(weight)
+        lower.append(below)
+    return weights, lower
+
+
+def entropy_prune(
+    counts: NgramCounts,
+    probabilities: Sequence[np.ndarray],
+    kept: Sequence[np.ndarray],
+    frequency: Sequence[np.ndarray],
+    threshold: float,
+) -> list[np.ndarray]:
+    """Choose the n-grams to keep: those whose loss costs more than `threshold`.
+
+    The cost is the relative growth of perplexity, as for SRILM's -prune. The frequency of a
+    context is given, not taken from the model, because Kneser-Ney's lower orders do not hold it
+    (Chelba et al., Interspeech 2010). The first and the last n-1 units of a kept n-gram are kept
+    as well: the latter too, for KenLM and others expect them and they pay for themselves.
+
+    Args:
+        probabilities, kept: as for `backoff_weights`; unigrams are always kept.
+        frequency: for each order float64 [n], how often the n-gram occurs a token.
+
+    Returns:
+        For each order bool [n].
+    """
+    weights, lower = backoff_weights(counts, probabilities, kept)
+    result = [keep.copy() for keep in kept]
+    needed = np.zeros(len(counts.tables[-1]), bool)
+    for n in range(counts.order, 1, -1):
+        table, keep = counts.tables[n - 1], kept[n - 1]
+        cost = _prune_cost(
+            table.context, probabilities[n - 1], lower[n - 1], keep, weights[n - 2], frequency[n - 2]
+        )
+        result[n - 1] = keep & (needed | (cost >= threshold))
+        needed = np.zeros(len(counts.tables[n - 2]), bool)
+        needed[table.context[result[n - 1]]] = True
+        needed[table.suffix[result[n - 1]]] = True
+    return result
+
+
+def _prune_cost(
+    context: np.ndarray,
+    p: np.ndarray,
+    below: np.ndarray,
+    keep: np.ndarray,
+    weight: np.ndarray,
+    frequency: np.ndarray,
+) -> np.ndarray:
+    """Return the relative growth of perplexity when one n-gram alone is dropped."""
+    contexts = len(weight)
+    left = 1.0 - np.bincount(context[keep], p[keep], minlength=contexts)
+    free = 1.0 - np.bincount(context[keep], below[keep], minlength=contexts)
+    left, free = np.maximum(left, _TINY)[context], np.maximum(free, _TINY)[context]
+    p, below = np.maximum(p, 1e-300), np.maximum(below, 1e-300)
+    new_log = np.log(left + p) - np.log(free + below)
+    change = new_log - np.log(left / free)
+    loss = p * (np.log(below) + new_log - np.log(p)) + left * change
+    return np.expm1(np.maximum(-frequency[context] * loss, 0.0))
+
+
+def compact(
+    vocabulary: Vocabulary,
+    counts: NgramCounts,
+    probabilities: Sequence[np.ndarray],
+    kept: Sequence[np.ndarray],
+) -> NgramModel:
+    """Make the model of the kept n-grams; their contexts must be kept too."""
+    weights, _ = backoff_weights(counts, probabilities, kept)
+    orders = []
+    place = np.zeros(1, np.int32)
+    for n, table in enumerate(counts.tables, 1):
+        keep = kept[n - 1]
+        with np.errstate(divide="ignore"):
+            logp = np.maximum(np.log(probabilities[n - 1][keep]), LOG_ZERO)
+            backoff = (
+                np.maximum(np.log(weights[n - 1][keep]), LOG_ZERO)
+                if n < counts.order
+                else np.zeros(len(logp))
+            )
+        orders.append(
+            NgramOrder(
+                context=place[table.context[keep]],
+                word=table.word[keep],
+                logp=logp.astype(np.float32),
+                backoff=backoff.astype(np.float32),
+            )
+        )
+        place = (np.cumsum(keep) - 1).astype(np.int32)
+    while len(orders) > 1 and len(orders[-1]) == 0:
+        orders.pop()
+    return NgramModel(vocabulary, tuple(orders))

@@ -1,0 +1,150 @@
+"""Interpolated modified Kneser-Ney smoothing (Chen & Goodman, TR-10-98, 1998), many corpora at once.
+
+Conventions are those of KenLM's lmplz (Heafield et al., ACL 2013): n-grams that open with <s> keep
+their raw counts at lower orders, <s> is never predicted, and the unigrams are interpolated with
+the uniform distribution over the vocabulary without <s>, which is all that <unk> gets.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from asr.lm.counts import NgramCounts, opens_with
+
+Discount = tuple[float, float, float]
+"""What is subtracted from counts of 1, 2, and 3 or more."""
+FALLBACK_DISCOUNT: Discount = (0.5, 1.0, 1.5)
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How corpora share in the distribution after a context h.
+
+    Corpus c has the share weights[c] * n_c(h) ** power, n_c(h) being the sum of its (modified)
+    counts after h, divided by the sum of these and `reserve`. What is left at an order, the
+    reserve's share included, goes to the common lower order: with power 1 counts are merged, with
+    power 0 only the corpora that know the context count; the reserve is a doubt about contexts
+    that only corpora of little weight know. One corpus without reserve is plain Kneser-Ney.
+    """
+
+    weights: tuple[float, ...]
+    power: float = 0.5
+    reserve: float = 0.0
+
+    def shares(self, totals: np.ndarray) -> np.ndarray:
+        """Return the shares for n_c(h), both float64 [corpora, ...]; 0 where n_c(h) is 0."""
+        weights = np.array(self.weights).reshape((-1,) + (1,) * (totals.ndim - 1))
+        shares = weights * np.where(totals > 0, totals, 1.0) ** self.power
+        shares[totals <= 0] = 0.0
+        return shares / np.maximum(shares.sum(axis=0) + self.reserve, 1e-300)
+
+
+def modified_counts(counts: NgramCounts, order: int) -> np.ndarray:
+    """Return the counts of one order that are smoothed: uint32 [corpora, n].
+
+    Those of the highest order are the raw counts; below it an n-gram counts once for each unit
+    seen before it, or as often as it occurs if it opens with <s>; <s> alone counts nothing.
+    Nothing is known of what comes before fragments, whose counts are raw at all orders.
+    """
+    table = counts.tables[order - 1]
+    result = table.counts.copy()
+    if order < counts.order:
+        above = counts.tables[order]
+        inner = ~opens_with(counts.tables[:order], counts.bos)
+        for c in np.flatnonzero(~np.array(counts.fragments)):
+            seen = np.bincount(above.suffix[above.counts[c] > 0], minlength=len(table))
+            result[c, inner] = seen[inner]
+    if order == 1:
+        result[:, counts.bos] = 0
+    return result
+
+
+def estimate_discounts(counts: NgramCounts) -> list[list[Discount]]:
+    """Return the discount of each corpus at each order: [order][corpus].
+
+    They follow from the counts of counts. Where these are degenerate, as in tiny corpora, 0.5, 1
+    and 1.5 are used and a warning tells so; fragments, whose counts need not be true ones, always
+    have these.
+    """
+    result = []
+    for n in range(1, counts.order + 1):
+        modified = modified_counts(counts, n)
+        result.append([
+            FALLBACK_DISCOUNT if counts.fragments[c]
+            else estimate_discount(modified[c], f"corpus {c + 1}, order {n}")
+            for c in range(counts.corpora)
+        ])  # fmt: skip
+    return result
+
+
+def estimate_discount(counts: np.ndarray, name: str) -> Discount:
+    """Return D1, D2 and D3+ of Chen & Goodman for uint32 counts; `name` is for the warning."""
+    t1, t2, t3, t4 = (int(np.count_nonzero(counts == k)) for k in (1, 2, 3, 4))
+    if min(t1, t2, t3, t4) > 0:
+        y = t1 / (t1 + 2.0 * t2)
+        found = (1 - 2 * y * t2 / t1, 2 - 3 * y * t3 / t2, 3 - 4 * y * t4 / t3)
+        if all(0 < found[k] <= k + 1 for k in range(3)):
+            return found
+    log.warning(
+        "%s: too little text to estimate Kneser-Ney discounts (n-grams seen 1, 2, 3, 4 times: "
+        "%d, %d, %d, %d); using %s",
+        name, t1, t2, t3, t4, FALLBACK_DISCOUNT,
+    )  # fmt: skip
+    return FALLBACK_DISCOUNT
+
+
+def discounted(counts: np.ndarray, discount: Discount) -> np.ndarray:
+    """Subtract the discount from uint32 counts; never below 0. Returns float64."""
+    table = np.array([0.0, *discount])
+    return np.maximum(counts - table[np.minimum(counts, 3)], 0.0)
+
+
+def smooth(
+    counts: NgramCounts,
+    discounts: Sequence[Sequence[Discount]],
+    mixture: Mixture,
+    kept: Sequence[np.ndarray] | None = None,
+) -> list[np.ndarray]:
+    """Estimate p(w | h) for every n-gram of the trie.
+
+    Args:
+        kept: for each order bool [n], the n-grams the model will hold (all if None). The counts
+            of the others go to the lower order, from which these get their probability.
+
+    Returns:
+        For each order float64 [n].
+    """
+    result: list[np.ndarray] = []
+    for n, table in enumerate(counts.tables, 1):
+        contexts = len(counts.tables[n - 2]) if n > 1 else 1
+        mass = _discounted_mass(counts, discounts[n - 1], mixture, n, contexts)
+        if kept is not None and n > 1:
+            mass[~kept[n - 1]] = 0.0
+        left = np.clip(1.0 - np.bincount(table.context, mass, minlength=contexts), 0.0, 1.0)
+        if n == 1:
+            mass += left[0] / (len(table) - 1)
+            mass[counts.bos] = 0.0
+        else:
+            mass += left[table.context] * result[-1][table.suffix]
+        result.append(mass)
+    return result
+
+
+def _discounted_mass(
+    counts: NgramCounts, discounts: Sequence[Discount], mixture: Mixture, order: int, contexts: int
+) -> np.ndarray:
+    """Return what each n-gram has of p(w | h) before the lower order is added: float64 [n]."""
+    context = counts.tables[order - 1].context
+    modified = modified_counts(counts, order)
+    totals = np.stack([np.bincount(context, row, minlength=contexts) for row in modified])
+    scale = mixture.shares(totals) / np.maximum(totals, 1e-300)
+    mass = np.zeros(len(context))
+    for c, row in enumerate(modified):
+        seen = np.flatnonzero(row)
+        mass[seen] += discounted(row[seen], discounts[c]) * scale[c, context[seen]]
+    return mass

@@ -1,0 +1,135 @@
+"""Training a back-off model: count, mix, smooth, prune."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from asr.errors import UsageError
+from asr.lm.backoff import compact, entropy_prune
+from asr.lm.counts import Corpus, NgramCounts, count_ngrams
+from asr.lm.kneser_ney import Discount, Mixture, estimate_discounts, smooth
+from asr.lm.mixing import fit_mixture
+from asr.lm.ngram import NgramModel
+from asr.lm.units import Vocabulary
+from asr.progress import Progress, silent
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    order: length of the longest n-grams, 1 to 8.
+    min_counts: for orders 1, 2, ... the smallest count an n-gram needs to be kept; the last one
+        holds for all higher orders. Unigrams are always kept.
+    entropy_threshold: n-grams are pruned that change the perplexity by less than this part; 0
+        keeps all.
+    mixture: shares of the corpora; None fits them to the tuning texts, or makes all corpora one
+        when there are none.
+    """
+
+    order: int = 5
+    min_counts: tuple[int, ...] = ()
+    entropy_threshold: float = 0.0
+    mixture: Mixture | None = None
+
+
+def train(
+    corpora: Sequence[Corpus],
+    vocabulary: Vocabulary,
+    config: TrainConfig | None = None,
+    tuning: Sequence[np.ndarray] = (),
+    progress: Progress = silent,
+) -> NgramModel:
+    """Train a model.
+
+    Args:
+        corpora: texts that are smoothed apart and mixed.
+        tuning: token arrays (`units.encode_lines`) of the kind to be recognised, to which the
+            mixture is fitted; each text matters alike, whatever its size.
+
+    Raises:
+        UsageError: the configuration makes no sense. DataError: a corpus is empty.
+    """
+    config = config or TrainConfig()
+    _check(config, corpora)
+    if config.mixture is None and not tuning:
+        corpora = _pooled(corpora)
+    counts = count_ngrams(
+        corpora, config.order, len(vocabulary), vocabulary.bos,
+        lambda n: progress(0.6 * n / config.order, f"counting {n}-grams"),
+    )  # fmt: skip
+    discounts = estimate_discounts(counts)
+    mixture = config.mixture or Mixture((1.0,) * counts.corpora)
+    if config.mixture is None and tuning:
+        progress(0.6, "fitting the mixture")
+        mixture = _fit(counts, discounts, tuning, mixture)
+    progress(0.7, "smoothing")
+    kept = _frequent(counts, config.min_counts)
+    probabilities = smooth(counts, discounts, mixture, kept)
+    if config.entropy_threshold > 0:
+        progress(0.8, "pruning")
+        kept = entropy_prune(
+            counts, probabilities, kept, _frequencies(counts, mixture), config.entropy_threshold
+        )
+    progress(0.9, "computing back-off weights")
+    return compact(vocabulary, counts, probabilities, kept)
+
+
+def _fit(
+    counts: NgramCounts,
+    discounts: Sequence[Sequence[Discount]],
+    texts: Sequence[np.ndarray],
+    start: Mixture,
+) -> Mixture:
+    """Fit a mixture to several texts of equal importance."""
+    weights = [np.full(len(t), 1.0 / max(1, np.count_nonzero(t != counts.bos))) for t in texts]
+    return fit_mixture(counts, discounts, np.concatenate(texts), start, np.concatenate(weights))
+
+
+def _check(config: TrainConfig, corpora: Sequence[Corpus]) -> None:
+    mixture = config.mixture
+    if mixture is not None:
+        if len(mixture.weights) != len(corpora):
+            raise UsageError(
+                f"{len(mixture.weights)} corpus weights for {len(corpora)} corpora; give one each"
+            )
+        if min(mixture.weights) < 0 or sum(mixture.weights) <= 0:
+            raise UsageError("corpus weights must not be negative, nor all 0")
+    if any(a > b for a, b in zip(config.min_counts, config.min_counts[1:], strict=False)):
+        raise UsageError("minimum counts must not fall from one order to the next")
+    if not 0 <= config.entropy_threshold < 1:
+        raise UsageError("the pruning threshold must be at least 0 and below 1, such as 1e-8")
+
+
+def _pooled(corpora: Sequence[Corpus]) -> list[Corpus]:
+    """Make one corpus of all that hold sentences, and one of all that hold words."""
+    result = []
+    for fragments in (False, True):
+        arrays = [corpus.tokens for corpus in corpora if corpus.fragments == fragments]
+        if arrays:
+            result.append(Corpus(np.concatenate(arrays), fragments))
+    return result
+
+
+def _frequent(counts: NgramCounts, min_counts: Sequence[int]) -> list[np.ndarray]:
+    """Return for each order which n-grams are seen often enough, over all corpora."""
+    kept = []
+    for n, table in enumerate(counts.tables, 1):
+        needed = min_counts[min(n, len(min_counts)) - 1] if n > 1 and min_counts else 0
+        kept.append(table.counts.sum(axis=0) >= needed)
+    return kept
+
+
+def _frequencies(counts: NgramCounts, mixture: Mixture) -> list[np.ndarray]:
+    """Return for each order how often each n-gram occurs a token, the corpora mixed."""
+    words = counts.tables[0].counts.astype(np.float64)
+    words[:, counts.bos] = 0.0
+    tokens = words.sum(axis=1)
+    share = mixture.shares(tokens) / np.maximum(tokens, 1.0)
+    return [share @ table.counts for table in counts.tables]
