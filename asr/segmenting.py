@@ -27,7 +27,7 @@ class SegmentingConfig:
 
 @dataclass(frozen=True, slots=True)
 class SoundSegment:
-    """A piece of sound: its start in seconds, its samples (float32 [N]) and whether it is silent."""
+    """A piece of sound: start in seconds, samples (float32 [N]) and whether it is silent."""
 
     start: float
     samples: NDArray[np.float32]

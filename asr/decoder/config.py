@@ -21,8 +21,8 @@ class DecoderConfig:
             leaves out more spaces than careful writing does.
     """
 
-    beam: float = 10.0
-    max_active: int = 4000
+    beam: float = 11.0
+    max_active: int = 5000
     lm_scale: float = 1.3
     unit_bonus: float = 1.0
     space_bonus: float = 1.0

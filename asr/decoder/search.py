@@ -96,7 +96,7 @@ class _Memo(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """Hash table of the frame's new tokens: two views of 16-byte slots, so that one read fetches all.
+    """Hash table of the frame's new tokens: two views of 16-byte slots, read in one go.
 
     key: [:, 0] of int64 [N, 2]; whose: [:, 2] (the frame's stamp) and [:, 3] (the token) of
     int32 [N, 4].

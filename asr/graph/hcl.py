@@ -113,7 +113,7 @@ def _within(indices: NDArray[np.generic], size: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A state of HCL: a state of L, its phone's position, and its pdfs in place of its left phone."""
+    """A state of L, its phone's position, and its pdfs in place of its left phone."""
 
     state: State
     position: Position

@@ -22,7 +22,7 @@ STEP = 0.1
 
 
 def unit_nodes(words: Sequence[str]) -> NDArray[np.int32]:
-    """Nodes that each LM unit lies below: int32 [V, 3] (root, onset, vowel), −1 for non-syllables."""
+    """Nodes above each LM unit: int32 [V, 3] (root, onset, vowel); −1 if it is no syllable."""
     nodes = np.full((len(words), 3), -1, np.int32)
     for word_id, word in enumerate(words):
         syllable = word.removeprefix(EOJEOL_MARK)
