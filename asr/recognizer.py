@@ -1,10 +1,15 @@
 """The recogniser: one immutable :class:`Model`, shared; one cheap :class:`Stream` an utterance.
 
 >>> from asr import load
+>>> from asr.data_files import shipped
 >>> model = load("ko")
->>> result = model.transcribe("data/samples/human-digits-31415.flac")
->>> result.text
-'삼 일 사 일 오'
+>>> result = model.transcribe(shipped("samples") / "human-digits-6789.flac")
+>>> result.model, round(result.duration, 1)
+('ko-kaldi', 2.9)
+>>> result.text == " ".join(word.text for word in result.words)
+True
+>>> 0 <= result.words[0].start < result.words[0].end <= result.duration
+True
 """
 
 from __future__ import annotations

@@ -53,6 +53,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     model.add_argument("--power", type=float, default=0.5, metavar="P",
                        help="with --weights: a corpus that knows a context n times has a share of"
                        " weight * n^P (%(default)s)")
+    model.add_argument("--reserve", type=float, default=0.0, metavar="R",
+                       help="with --weights: the share, beside those, of what shorter contexts"
+                       " say (%(default)s)")
     model.add_argument("--min-counts", type=int, nargs="+", default=[], metavar="C",
                        help="smallest count of 1-grams, 2-grams, ... that are kept")
     model.add_argument("--prune", type=float, default=0.0, metavar="THRESHOLD",
@@ -72,8 +75,6 @@ def run(args: argparse.Namespace) -> int:
     """Train, write and evaluate."""
     if args.output is None and args.arpa is None:
         raise UsageError("nothing to write: give --output FILE, --arpa FILE or both")
-    if args.weights is not None and min(args.weights) < 0:
-        raise UsageError("--weights must not be negative")
     with shown_progress() as progress:
         from asr.lm.counts import Corpus
         from asr.lm.text_files import read_words
@@ -103,7 +104,9 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     from asr.lm.kneser_ney import Mixture
     from asr.lm.train import TrainConfig
 
-    mixture = None if args.weights is None else Mixture(tuple(args.weights), args.power)
+    mixture = None
+    if args.weights is not None:
+        mixture = Mixture(tuple(args.weights), args.power, args.reserve)
     return TrainConfig(args.order, tuple(args.min_counts), args.prune, mixture)
 
 

@@ -46,7 +46,7 @@ class BestPath:
     complete: bool
 
 
-MEMO_ROWS = 1 << 12
+MEMO_ROWS = 1 << 14
 #: Room for new tokens; when many come, the bound is tightened long before it is full.
 TOKENS_PER_ACTIVE = 6
 

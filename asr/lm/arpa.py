@@ -62,7 +62,7 @@ def read_arpa(path: str | os.PathLike[str]) -> NgramModel:
         with open(path, "rb") as raw:
             zipped = raw.read(2) == _GZIP_MAGIC
         opener = gzip.open if zipped else open
-        with opener(path, "rt", encoding="utf-8") as file:  # type: ignore[operator]
+        with opener(path, "rt", encoding="utf-8") as file:
             return _Reader(path, file).read()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -99,17 +99,18 @@ class LmAutomaton:
                 **arrays,
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"the language model lacks a part ({error}); import it again") from error
+            raise ModelError(f"the language model lacks {error}; import it again") from error
         automaton._check()
         return automaton
 
     def _check(self) -> None:
         """Refuse arrays that a search would run out of; costs a few milliseconds."""
         arcs, states, width = self.arcs, self.states, len(self.vocabulary)
-        shapes = {"arc_begin": states + 1, "arc_next": arcs, "arc_logp": arcs, "backoff_logp": states}
         good = (
             all(getattr(self, name).dtype == dtype for name, dtype in _ARRAYS.items())
-            and all(getattr(self, name).shape == (size,) for name, size in shapes.items())
+            and self.arc_word.shape == self.arc_next.shape == self.arc_logp.shape == (arcs,)
+            and self.backoff_state.shape == self.backoff_logp.shape == (states,)
+            and self.arc_begin.shape == (states + 1,)
             and states > 0
             and 0 <= self.start_state < states
             and self.arc_begin[0] == 0

@@ -70,13 +70,13 @@ def entropy_prune(
     Returns:
         For each order bool [n].
     """
-    weights, lower = backoff_weights(counts, probabilities, kept)
+    _, lower = backoff_weights(counts, probabilities, kept)
     result = [keep.copy() for keep in kept]
     needed = np.zeros(len(counts.tables[-1]), bool)
     for n in range(counts.order, 1, -1):
         table, keep = counts.tables[n - 1], kept[n - 1]
         cost = _prune_cost(
-            table.context, probabilities[n - 1], lower[n - 1], keep, weights[n - 2], frequency[n - 2]
+            table.context, probabilities[n - 1], lower[n - 1], keep, frequency[n - 2]
         )
         result[n - 1] = keep & (needed | (cost >= threshold))
         needed = np.zeros(len(counts.tables[n - 2]), bool)
@@ -90,11 +90,10 @@ def _prune_cost(
     p: np.ndarray,
     below: np.ndarray,
     keep: np.ndarray,
-    weight: np.ndarray,
     frequency: np.ndarray,
 ) -> np.ndarray:
     """Return the relative growth of perplexity when one n-gram alone is dropped."""
-    contexts = len(weight)
+    contexts = len(frequency)
     left = 1.0 - np.bincount(context[keep], p[keep], minlength=contexts)
     free = 1.0 - np.bincount(context[keep], below[keep], minlength=contexts)
     left, free = np.maximum(left, _TINY)[context], np.maximum(free, _TINY)[context]

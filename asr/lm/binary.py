@@ -1,7 +1,8 @@
 """A language model in a small file: quantised logs and compressed tables, for git and downloads.
 
-The file is a safetensors file. Its metadata hold a JSON header and a SHA-256 of everything; each
-tensor is a byte stream compressed with xz. For every order there are
+The file is a safetensors file. Its metadata hold a JSON header, with the SHA-256 of everything
+else; each tensor is a byte stream compressed with xz. The same model always gives the same bytes.
+For every order there are
 
 - children: how many n-grams of the next order continue each n-gram,
 - words: the last units, by rank of unigram probability, which makes them small numbers,
@@ -68,11 +69,11 @@ def save_model(model: NgramModel, path: str | os.PathLike[str]) -> None:
     """Write a model compactly. Probabilities change by up to 5%, evenly; the file appears whole."""
     from safetensors.numpy import save
 
-    header = json.dumps(_header(model), ensure_ascii=True, sort_keys=True)
+    header = _header(model)
     streams = {name: np.frombuffer(data, np.uint8) for name, data in _pack(model).items()}
-    metadata = {"header": header, "sha256": _checksum(header, streams)}
+    header["sha256"] = _checksum(header, streams)
     with replaced_file(path, "wb") as file:
-        file.write(save(streams, metadata))
+        file.write(save(streams, {"header": json.dumps(header, sort_keys=True)}))
 
 
 def _header(model: NgramModel) -> dict[str, Any]:
@@ -170,21 +171,23 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(path, str(error)) from error
-    if "header" not in metadata or "sha256" not in metadata:
-        raise ModelError(f"{path} is not a language model of `asr train-lm`")
-    if metadata["sha256"] != _checksum(metadata["header"], arrays):
+    try:
+        header = json.loads(metadata.get("header", "{}"))
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ModelError(f"{path} is not a language model of `asr train-lm`, or damaged")
+    if header.get("sha256") != _checksum(header, arrays):
         raise _damaged(path, "its checksum differs")
-    header = json.loads(metadata["header"])
-    if header["format"] != FORMAT:
-        raise ModelError(f"{path} is not a language model of `asr train-lm`")
     if header["version"] > VERSION:
         raise ModelError(f"{path} has version {header['version']} and this Malsori reads up to"
                          f" {VERSION}: upgrade it (pip install --upgrade malsori)")  # fmt: skip
     return header, {name: array.tobytes() for name, array in arrays.items()}
 
 
-def _checksum(header: str, arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(header.encode())
+def _checksum(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    rest = {name: value for name, value in header.items() if name != "sha256"}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(name.encode())
         digest.update(arrays[name].tobytes())

@@ -1,4 +1,4 @@
-"""Interpolated modified Kneser-Ney smoothing (Chen & Goodman, TR-10-98, 1998), many corpora at once.
+"""Interpolated modified Kneser-Ney smoothing (Chen & Goodman, TR-10-98, 1998) of many corpora.
 
 Conventions are those of KenLM's lmplz (Heafield et al., ACL 2013): n-grams that open with <s> keep
 their raw counts at lower orders, <s> is never predicted, and the unigrams are interpolated with

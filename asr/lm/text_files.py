@@ -25,7 +25,8 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
     number = 0
     try:
         with _OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
+            for line in file:
+                number += 1
                 yield line.rstrip("\n")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 after line {number}: convert it first"

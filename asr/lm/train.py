@@ -68,7 +68,7 @@ def train(
     mixture = config.mixture or Mixture((1.0,) * counts.corpora)
     if config.mixture is None and tuning:
         progress(0.6, "fitting the mixture")
-        mixture = _fit(counts, discounts, tuning, mixture)
+        mixture = _fit(counts, discounts, tuning)
     progress(0.7, "smoothing")
     kept = _frequent(counts, config.min_counts)
     probabilities = smooth(counts, discounts, mixture, kept)
@@ -85,10 +85,10 @@ def _fit(
     counts: NgramCounts,
     discounts: Sequence[Sequence[Discount]],
     texts: Sequence[np.ndarray],
-    start: Mixture,
 ) -> Mixture:
     """Fit a mixture to several texts of equal importance."""
-    weights = [np.full(len(t), 1.0 / max(1, np.count_nonzero(t != counts.bos))) for t in texts]
+    weights = [np.full(len(t), 1.0 / max(1, int((t != counts.bos).sum()))) for t in texts]
+    start = Mixture((1.0,) * counts.corpora, reserve=0.1)
     return fit_mixture(counts, discounts, np.concatenate(texts), start, np.concatenate(weights))
 
 
@@ -99,8 +99,8 @@ def _check(config: TrainConfig, corpora: Sequence[Corpus]) -> None:
             raise UsageError(
                 f"{len(mixture.weights)} corpus weights for {len(corpora)} corpora; give one each"
             )
-        if min(mixture.weights) < 0 or sum(mixture.weights) <= 0:
-            raise UsageError("corpus weights must not be negative, nor all 0")
+        if min(*mixture.weights, mixture.reserve) < 0 or sum(mixture.weights) <= 0:
+            raise UsageError("corpus weights and the reserve must not be negative, nor all 0")
     if any(a > b for a, b in zip(config.min_counts, config.min_counts[1:], strict=False)):
         raise UsageError("minimum counts must not fall from one order to the next")
     if not 0 <= config.entropy_threshold < 1:

@@ -173,8 +173,8 @@ def encode_words(words: Iterable[tuple[str, int]], vocabulary: Vocabulary) -> np
     lengths = np.diff(np.append(starts, len(tokens)))
     repeats = np.array([count for _, count in pairs], np.int64)
     lengths, starts = np.repeat(lengths, repeats), np.repeat(starts, repeats)
-    ends = np.cumsum(lengths)
-    return tokens[np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths - starts, lengths)]
+    shifts = starts - (np.cumsum(lengths) - lengths)
+    return tokens[np.arange(lengths.sum()) + np.repeat(shifts, lengths)]
 
 
 def _characters(text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

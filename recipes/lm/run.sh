@@ -10,7 +10,7 @@ work=${2:-build/lm}
 export PYTHONPATH=. OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 python recipes/lm/prepare.py "$shared/text" "$shared/speech" "$work"
-python -m asr train-lm --order 6 --prune 6e-9 \
+python -m asr train-lm --order 6 --prune 5e-9 \
   --text "$work"/{reviews,intents,requests,chat,books,tales,news,general}.txt \
   --words "$work"/{subtitles,names}.tsv \
   --dev "$work"/dev.{emotiontts,pansori}.txt \

@@ -49,7 +49,7 @@ def models(training: list[str], vocabulary: Vocabulary) -> dict[str, NgramModel]
         Corpus(encode_lines(training[300:], vocabulary)),
         Corpus(encode_words(words, vocabulary), fragments=True),
     ]
-    mixture = Mixture((0.5, 1.0, 0.2), 0.4)
+    mixture = Mixture((0.5, 1.0, 0.2), 0.4, 0.3)
     return {
         "plain": train(whole, vocabulary, TrainConfig(4)),
         "bigram": train(whole, vocabulary, TrainConfig(2)),

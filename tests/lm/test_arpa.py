@@ -99,7 +99,7 @@ def test_srilm_layout(tmp_path: Path) -> None:
         ("-0.2\t▁가 나", "-0.2\t▁가 다", "line 17: the unit '다' is not among the 1-grams"),
         ("-0.8\t나", "-0.8\t▁가", "line 14: the unit '▁가' is listed twice"),
         ("-0.4\t▁나 </s>", "-0.4\t<s> ▁가", "line 19: this n-gram is listed twice"),
-        ("-0.15\t▁가 나 ▁나", "-0.15\t나 나 ▁나", "line 23: the first 2 words .* listed as a 2-gram"),
+        ("-0.15\t▁가 나 ▁나", "-0.15\t나 나 ▁나", "line 23: the first 2 words"),
         ("-0.1\t<s> ▁가 나", "-0.1\t<s> ▁가 나 -0.3", "line 22: expected a probability, 3 words"),
     ],
 )

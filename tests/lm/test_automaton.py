@@ -106,7 +106,7 @@ def test_arrays_that_do_not_fit_are_refused(
     tensors = automaton.to_tensors()
     with pytest.raises(ModelError, match="do not fit"):
         LmAutomaton.from_tensors({**tensors, name: change(tensors[name])}, automaton.metadata())
-    with pytest.raises(ModelError, match="lacks a part"):
+    with pytest.raises(ModelError, match="lacks"):
         LmAutomaton.from_tensors({}, automaton.metadata())
-    with pytest.raises(ModelError, match="lacks a part"):
+    with pytest.raises(ModelError, match="lacks"):
         LmAutomaton.from_tensors(tensors, {"units": list(automaton.vocabulary.units)})

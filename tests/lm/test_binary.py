@@ -50,7 +50,7 @@ def test_any_changed_byte_is_noticed(models: dict[str, NgramModel], tmp_path: Pa
     good = path.read_bytes()
     places = [*range(0, 300, 7), *range(300, len(good), len(good) // 60), len(good) - 1]
     for place in places:
-        path.write_bytes(good[:place] + bytes([good[place] ^ 0x20]) + good[place + 1 :])
+        path.write_bytes(good[:place] + bytes([good[place] ^ 0x01]) + good[place + 1 :])
         with pytest.raises((ModelError, DataError)):
             load_model(path)
     for length in (0, 5, 9, 200, len(good) // 2, len(good) - 1):

@@ -57,7 +57,9 @@ def test_discounts_are_those_that_lmplz_prints(training: list[str], vocabulary: 
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
-def test_tiny_corpora_get_fallback_discounts_and_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_tiny_corpora_get_fallback_discounts_and_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.WARNING):
         found = estimate_discount(np.array([1, 1, 5], np.uint32), "corpus 1, order 2")
     assert found == (0.5, 1.0, 1.5)
@@ -70,7 +72,8 @@ def test_tiny_corpora_get_fallback_discounts_and_a_warning(caplog: pytest.LogCap
 def test_equal_corpora_mix_to_either(training: list[str], vocabulary: Vocabulary) -> None:
     tokens = encode_lines(training, vocabulary)
     alone = train([Corpus(tokens)], vocabulary, TrainConfig(3))
-    twice = train([Corpus(tokens)] * 2, vocabulary, TrainConfig(3, mixture=Mixture((0.3, 0.7), 0.2)))
+    config = TrainConfig(3, mixture=Mixture((0.3, 0.7), 0.2))
+    twice = train([Corpus(tokens)] * 2, vocabulary, config)
     for ours, theirs in zip(alone.orders, twice.orders, strict=True):
         np.testing.assert_allclose(ours.logp, theirs.logp, atol=1e-5)
         np.testing.assert_allclose(ours.backoff, theirs.backoff, atol=1e-5)
@@ -80,6 +83,8 @@ def test_shares_follow_weights_and_knowledge() -> None:
     totals = np.array([[4.0, 0.0, 0.0], [1.0, 9.0, 0.0]])
     shares = Mixture((1.0, 3.0), 0.5).shares(totals)
     np.testing.assert_allclose(shares, [[2 / 5, 0, 0], [3 / 5, 1, 0]])
+    shares = Mixture((1.0, 3.0), 0.5, reserve=5.0).shares(totals)
+    np.testing.assert_allclose(shares, [[2 / 10, 0, 0], [3 / 10, 9 / 14, 0]])
 
 
 def test_a_corpus_without_weight_does_not_matter(

@@ -36,26 +36,25 @@ def test_fitting_finds_the_right_language(
     assert fitted.weights[0] > 5 * fitted.weights[1]
     kept = [np.ones(len(table), bool) for table in counts.tables]
     perplexity = {}
-    for name, mixture in (("start", start), ("fitted", fitted), ("only", Mixture((1.0, 0, 0)))):
+    for name, mixture in (("start", start), ("fitted", fitted)):
         probabilities = smooth(counts, discounts, mixture)
         model = compact(vocabulary, counts, probabilities, kept)
         perplexity[name] = model.perplexity(held_out).per_unit
-    assert perplexity["fitted"] < 0.95 * perplexity["start"]
-    assert perplexity["fitted"] <= perplexity["only"] * 1.0001
+    assert perplexity["fitted"] < 0.8 * perplexity["start"]
 
 
 def test_the_fitted_likelihood_is_the_model_s(
     counts: NgramCounts, held_out: list[str], vocabulary: Vocabulary
 ) -> None:
-    """What the fit maximises is the probability the finished model gives, and its slope is right."""
+    """What the fit maximises is the probability by the finished model; its slope is right."""
     discounts = estimate_discounts(counts)
     tokens = encode_lines(held_out[:20], vocabulary)
     weights = (tokens != vocabulary.bos) / np.count_nonzero(tokens != vocabulary.bos)
     evidence = mixing._collect(counts, discounts, tokens)
-    theta = np.array([np.log(0.7), np.log(0.2), np.log(1.3), 0.4])
+    theta = np.array([*np.log([0.7, 0.2, 1.3, 0.3]), 0.4])
     uniform = 1.0 / (len(vocabulary) - 1)
     value, slope = mixing._likelihood(evidence, theta, weights, uniform)
-    mixture = Mixture(tuple(np.exp(theta[:-1])), 0.4)
+    mixture = Mixture((0.7, 0.2, 1.3), 0.4, 0.3)
     probabilities = smooth(counts, discounts, mixture)
     kept = [np.ones(len(table), bool) for table in counts.tables]
     model = compact(vocabulary, counts, probabilities, kept)

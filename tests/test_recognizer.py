@@ -1,0 +1,112 @@
+"""The recogniser as its users call it: files, arrays, streams, threads; and real speech if there."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr import AsrError, Model, load, load_audio
+from asr.data.corpora import load_split
+from asr.data_files import shipped
+from asr.decoder.config import DecoderConfig
+from asr.errors import UsageError
+from asr.score import score
+
+SPEECH = Path(__file__).parents[2] / "shared" / "speech"
+SAMPLE = "synthetic-espeak-1.flac"
+
+
+@pytest.fixture(scope="module")
+def model(korean_model: Path) -> Model:
+    return load(korean_model)
+
+
+@pytest.fixture(scope="module")
+def sample() -> Path:
+    return shipped("samples") / SAMPLE
+
+
+def test_words_are_timed_and_make_up_the_text(model: Model, sample: Path) -> None:
+    result = model.transcribe(sample)
+    assert result.text.startswith("안녕하세요")  # a formant synthesiser's voice: the rest is poor
+    assert result.text.split() == [word.text for word in result.words]
+    edges = [edge for word in result.words for edge in (word.start, word.end)]
+    assert edges == sorted(edges)
+    assert 0.0 <= edges[0] and edges[-1] <= result.duration + 0.03
+    assert all(word.end > word.start for word in result.words)
+
+
+def test_files_arrays_and_bytes_give_the_same(model: Model, sample: Path) -> None:
+    audio = load_audio(sample, model.sample_rate)
+    expected = model.transcribe(sample).text
+    assert model.transcribe(sample.read_bytes()).text == expected
+    assert model.transcribe(audio.samples, sample_rate=audio.sample_rate).text == expected
+
+
+def test_a_stream_gives_what_the_whole_gives(model: Model, sample: Path) -> None:
+    samples = load_audio(sample, model.sample_rate).samples
+    stream = model.stream()
+    for begin in range(0, len(samples), 1700):
+        stream.accept(samples[begin : begin + 1700])
+    result = stream.finish()
+    assert result.words == model.transcribe(sample).words
+    assert stream.finish() == result
+    with pytest.raises(UsageError, match="finished"):
+        stream.accept(samples)
+
+
+def test_threads_share_a_model(model: Model, sample: Path) -> None:
+    expected = model.transcribe(sample)
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(model.transcribe, [sample] * 8))
+    assert all(result.words == expected.words for result in results)
+
+
+def test_silence_and_too_little_sound_give_no_text(model: Model) -> None:
+    for samples in (np.zeros(48_000), np.zeros(160), np.zeros(0)):
+        result = model.transcribe(samples.astype(np.float32), sample_rate=16_000)
+        assert result.text == "" and result.words == ()
+
+
+def test_long_sound_is_cut_and_times_go_on(model: Model, sample: Path) -> None:
+    one = load_audio(sample, model.sample_rate).samples
+    pause = np.zeros(16_000, np.float32)
+    repeats = 9
+    result = model.transcribe(np.concatenate([one, pause] * repeats), sample_rate=16_000)
+    assert result.duration > 30.0
+    assert len(result.segments) >= 2
+    period = (len(one) + len(pause)) / 16_000
+    starts = np.array([word.start for word in result.words])
+    expected = result.words[0].start + period * np.arange(repeats)
+    assert np.abs(starts[:, None] - expected).min(axis=0).max() < 0.15
+
+
+def test_decoder_options_are_taken(model: Model, sample: Path) -> None:
+    narrow = model.transcribe(sample, decoder=DecoderConfig(beam=0.5, max_active=2))
+    assert narrow.text != model.transcribe(sample).text
+
+
+def test_senseless_calls_are_refused(model: Model, sample: Path) -> None:
+    samples = np.zeros(1600, np.float32)
+    with pytest.raises(UsageError, match="sample_rate=16000"):
+        model.transcribe(samples)
+    with pytest.raises(UsageError, match="for arrays"):
+        model.transcribe(sample, sample_rate=16_000)
+    with pytest.raises(UsageError, match="float32"):
+        model.stream().accept(np.zeros(1600))
+    with pytest.raises(AsrError, match="no such model"):
+        load("nothing-of-that-name")
+    with pytest.raises(UsageError, match="device"):
+        load("ko", device="abacus")
+
+
+@pytest.mark.skipif(not (SPEECH / "splits.json").exists(), reason="needs ../shared/speech")
+@pytest.mark.parametrize(("corpus", "most"), [("emotiontts", 0.22), ("pansori", 0.40)])
+def test_recognises_real_speech(model: Model, corpus: str, most: float) -> None:
+    utterances = load_split(SPEECH, corpus, "dev")[::4]
+    texts = [model.transcribe(utterance.audio).text for utterance in utterances]
+    report = score([utterance.transcript for utterance in utterances], texts)
+    assert report.cer.rate < most, report.as_table()
