@@ -1,4 +1,4 @@
-"""The recogniser as its users call it: files, arrays, streams, threads; and real speech if there."""
+"""The recogniser as its users call it: files, arrays, streams, threads; real speech if there."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_words_are_timed_and_make_up_the_text(model: Model, sample: Path) -> Non
     assert result.text.split() == [word.text for word in result.words]
     edges = [edge for word in result.words for edge in (word.start, word.end)]
     assert edges == sorted(edges)
-    assert 0.0 <= edges[0] and edges[-1] <= result.duration + 0.03
+    assert edges[0] >= 0.0 and edges[-1] <= result.duration + 0.03
     assert all(word.end > word.start for word in result.words)
 
 

@@ -32,7 +32,7 @@ from asr.score import score
 
 SPEECH = Path(__file__).parent.parent.parent / "shared" / "speech"
 SENTENCES_PER_CORPUS = 6
-NUMBER_WORDS = "공 영 하나 둘 셋 넷 다섯 여섯 일곱 여덟 아홉 열".split()
+NUMBER_WORDS = ["공", "영", "하나", "둘", "셋", "넷", "다섯", "여섯", "일곱", "여덟", "아홉", "열"]
 
 
 @dataclass(frozen=True)
