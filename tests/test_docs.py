@@ -1,0 +1,96 @@
+"""What the documentation tells to type works as it stands, and both languages say the same."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr import load_audio
+from asr.data_files import shipped
+from asr.kaldi.known import installed_model_dir
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "README.ko.md", "docs/quickstart.md")
+RAW_RATE = 8000
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(page: str) -> list[str]:
+    """The `asr …` lines of a page's shell blocks, without comments."""
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    return [line.partition("  #")[0].strip() for line in lines if line.startswith("asr ")]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, korean_model: Path) -> Path:
+    """A folder with the files that the pages speak of."""
+    folder = tmp_path_factory.mktemp("desk")
+    sample = shipped("samples") / "synthetic-espeak-1.flac"
+    samples = load_audio(sample).samples
+    for name in ("talk.flac", "talk.wav"):
+        soundfile.write(folder / name, samples, 16_000)
+    for name in ("talk.m4a", "interview.m4a"):  # read by content: m4a itself needs ffmpeg
+        shutil.copy(sample, folder / name)
+    (folder / "recordings").mkdir()
+    shutil.copy(sample, folder / "recordings")
+    (np.clip(samples[::2], -1, 1) * 127 + 128).astype(np.uint8).tofile(folder / "call.pcm")
+    (folder / "reference.txt").write_text("a 안녕하세요\nb 반갑습니다\n", encoding="utf-8")
+    (folder / "hypothesis.txt").write_text("a 안녕 하세요\nb 반갑니다\n", encoding="utf-8")
+    (folder / "data").symlink_to(shipped("samples").parent)
+    (folder / "my-model").symlink_to(korean_model)
+    return folder
+
+
+def test_pages_show_the_same_commands_and_code() -> None:
+    english, korean = "README.md", "README.ko.md"
+    assert len(commands(english)) > 8
+    assert commands(english) == commands(korean)
+    code = [
+        [re.sub(r"\s*#.*", "", block) for block in blocks(page, "python")]
+        for page in (english, korean)
+    ]
+    assert code[0] and code[0] == code[1]
+
+
+@pytest.mark.parametrize("page", ("README.md", "docs/quickstart.md"))
+def test_commands_run(page: str, desk: Path) -> None:
+    for command in commands(page):
+        out = desk / "imported"
+        line = command.replace("KALDI_DIR my-model", f"{installed_model_dir()} {out}")
+        line = line.replace("asr ", f"{sys.executable} -m asr ", 1)
+        run = subprocess.run(
+            line, shell=True, cwd=desk, capture_output=True, text=True, env=_environment()
+        )
+        assert run.returncode == 0, f"{command}\n{run.stderr}"
+        shutil.rmtree(out, ignore_errors=True)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_runs(page: str, desk: Path) -> None:
+    code = "\n".join(blocks(page, "python"))
+    assert "load(" in code
+    prelude = "import numpy as np\nsamples = np.zeros(16000, np.float32)\n"
+    run = subprocess.run(
+        [sys.executable, "-c", prelude + code],
+        cwd=desk,
+        capture_output=True,
+        text=True,
+        env=_environment(),
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
