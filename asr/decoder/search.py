@@ -118,7 +118,6 @@ class _Records(NamedTuple):
     previous: NDArray[np.int32]
     unit: NDArray[np.int32]
     start: NDArray[np.int32]
-    frame: NDArray[np.int32]
 
 
 class _Progress(NamedTuple):
