@@ -34,6 +34,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+MOST_ENTRIES = 30
+"""Longer tables are not spelled out."""
+
+
 def describe_known() -> dict[str, Any]:
     """The models that have names."""
     from asr.models import ALIASES, KNOWN, cache_dir
@@ -70,7 +74,7 @@ def _describe_model(target: str) -> dict[str, Any]:
 def _lines(value: dict[str, Any], indent: str = "") -> list[str]:
     lines = []
     for key, item in value.items():
-        if isinstance(item, dict):
+        if isinstance(item, dict) and len(item) <= MOST_ENTRIES:
             lines += [f"{indent}{key}:", *_lines(item, indent + "  ")]
         else:
             lines.append(f"{indent}{key}: {_short(item)}")
@@ -78,10 +82,10 @@ def _lines(value: dict[str, Any], indent: str = "") -> list[str]:
 
 
 def _short(item: Any) -> str:
-    """A value on one line; long lists (phone tables and the like) only as their length."""
+    """A value on one line; long lists and tables (units, components) only as their length."""
     if item is None:
         return "unknown"
-    if isinstance(item, list) and len(item) > 12:
+    if (isinstance(item, list) and len(item) > 12) or isinstance(item, dict):
         return f"({len(item)} values)"
     text = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
     text = " ".join(text.split())
