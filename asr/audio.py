@@ -142,6 +142,12 @@ def from_array(samples: np.ndarray, rate: int, sample_rate: int = SAMPLE_RATE) -
     return Audio(mono, sample_rate, sound.name, rate, sound.channels)
 
 
+def check_samples(samples: np.ndarray) -> None:
+    """Raise AudioError for float32 [N] samples that are not finite or far outside [-1, 1]."""
+    sound = Sound("<stream>", "array", SAMPLE_RATE, 1, None, iter(()))
+    _check_values(sound, samples[:, None], 0)
+
+
 def _mono_blocks(sound: Sound, sample_rate: int, max_duration: float) -> Iterator[np.ndarray]:
     """Check, average and resample a sound's blocks: float32 [n] at `sample_rate`."""
     if sound.sample_rate == sample_rate:

@@ -74,21 +74,17 @@ def _import(
     progress(0.5, "reading the language model")
     automaton = load_model(lm if lm is not None else shipped(DEFAULT_LM))
     progress(0.75, "building the decoding graph")
+    description, weights = acoustic.nnet.fused().to_spec()
     tensors = {
-        ACOUSTIC_FILE: _nnet_tensors(acoustic),
+        ACOUSTIC_FILE: {part: weight.numpy() for part, weight in weights.items()},
         GRAPH_FILE: _graph_tensors(acoustic, automaton),
         LM_FILE: automaton.to_tensors(),
     }
     if acoustic.ivector is not None:
         tensors[IVECTOR_FILE] = acoustic.ivector[0].to_tensors()
     progress(0.9, "writing the bundle")
-    write_bundle(out, _manifest(acoustic, automaton, name), tensors)
+    write_bundle(out, _manifest(acoustic, description, automaton, name), tensors)
     progress(1.0, "done")
-
-
-def _nnet_tensors(acoustic: ImportedModel) -> dict[str, np.ndarray]:
-    _, tensors = acoustic.nnet.fused().to_spec()
-    return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
 def _graph_tensors(acoustic: ImportedModel, lm: LmAutomaton) -> dict[str, np.ndarray]:
@@ -99,11 +95,12 @@ def _graph_tensors(acoustic: ImportedModel, lm: LmAutomaton) -> dict[str, np.nda
     return {**graph.to_tensors(), "lookahead": table}
 
 
-def _manifest(acoustic: ImportedModel, lm: LmAutomaton, name: str | None) -> Manifest:
-    description, _ = acoustic.nnet.fused().to_spec()
+def _manifest(
+    acoustic: ImportedModel, nnet: dict[str, Any], lm: LmAutomaton, name: str | None
+) -> Manifest:
     sections: dict[str, Any] = {
         "features": feature_section(acoustic.features),
-        "acoustic": {"nnet": description, "scale": acoustic.acoustic_scale},
+        "acoustic": {"nnet": nnet, "scale": acoustic.acoustic_scale},
         "graph": {"lexicon": asdict(LexiconConfig())},
         "lm": lm.metadata(),
         "decoder": asdict(DecoderConfig()),

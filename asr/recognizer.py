@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.acoustic.scorer import AcousticScorer
-from asr.audio import RawFormat, Source, from_array, iter_blocks
+from asr.audio import RawFormat, Source, check_samples, from_array, iter_blocks
 from asr.bundle import ACOUSTIC_FILE, GRAPH_FILE, IVECTOR_FILE, LM_FILE, Bundle, open_bundle
 from asr.decoder.config import DecoderConfig
 from asr.decoder.search import BestPath, DecodedUnit, Decoder
-from asr.errors import UsageError
+from asr.errors import ModelError, UsageError
 from asr.graph.hcl import HclGraph
 from asr.lm.automaton import LmAutomaton
 from asr.lm.units import EOJEOL_MARK
@@ -65,18 +65,32 @@ class Model:
         self.sample_rate: int = manifest.sample_rate
         self.licence: str = manifest.licence
         self.attribution: str = manifest.attribution
-        has_ivectors = IVECTOR_FILE in bundle.files
         self._scorer = AcousticScorer.from_sections(
             manifest.sections,
             bundle.tensors(ACOUSTIC_FILE),
-            bundle.tensors(IVECTOR_FILE) if has_ivectors else None,
+            bundle.tensors(IVECTOR_FILE) if IVECTOR_FILE in bundle.files else None,
             device,
         )
-        graph_arrays = dict(bundle.tensors(GRAPH_FILE))
-        lm = LmAutomaton.from_tensors(bundle.tensors(LM_FILE), manifest.sections["lm"])
-        lookahead = graph_arrays.pop("lookahead", None)
-        self._decoder = Decoder(HclGraph.from_tensors(graph_arrays), lm, lookahead)
-        self.decoder_config = DecoderConfig(**manifest.sections["decoder"])
+        try:
+            arrays = bundle.tensors(GRAPH_FILE)
+            lookahead = arrays.pop("lookahead")
+            lm = LmAutomaton.from_tensors(bundle.tensors(LM_FILE), manifest.sections["lm"])
+            self._decoder = Decoder(HclGraph.from_tensors(arrays), lm, lookahead)
+            self.decoder_config = DecoderConfig(**manifest.sections["decoder"])
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, UsageError) as error:
+            raise ModelError(
+                f"the bundle {bundle.path} cannot be understood ({error!r}): import the model again"
+            ) from error
+        if self.sample_rate != self._scorer.sample_rate:
+            raise ModelError(
+                f"the bundle {bundle.path} says {self.sample_rate} Hz, its features "
+                f"{self._scorer.sample_rate} Hz: import the model again"
+            )
+        if self._decoder.num_pdfs > self._scorer.num_pdfs:
+            raise ModelError(
+                f"the graph of {bundle.path} needs {self._decoder.num_pdfs} pdfs, its network has "
+                f"{self._scorer.num_pdfs}: import the model again"
+            )
 
     def transcribe(
         self,
@@ -98,6 +112,7 @@ class Model:
         Raises:
             AudioError: sound that cannot be read.
             UsageError: an array without its sample rate.
+            ModelError: a network or graph whose numbers make no sense.
         """
         stream = self.stream(decoder=decoder)
         for block in self._blocks(audio, sample_rate, raw):
@@ -111,9 +126,13 @@ class Model:
     def _blocks(
         self, audio: Source | NDArray[np.generic], sample_rate: int | None, raw: RawFormat | None
     ) -> Iterator[NDArray[np.float32]]:
+        if isinstance(audio, (list, tuple)):
+            audio = np.asarray(audio, np.float32)
         if isinstance(audio, np.ndarray):
             if sample_rate is None:
                 raise UsageError("samples in an array need their rate: pass sample_rate=16000")
+            if sample_rate < 1:
+                raise UsageError(f"a sample rate of {sample_rate} Hz makes no sense")
             yield from_array(audio, sample_rate, self.sample_rate).samples
             return
         if sample_rate is not None:
@@ -129,7 +148,8 @@ class Model:
             return None
         search = self._decoder.search(config)
         search.advance(scores)
-        words = path_words(search.best_path(), segment.start, self._scorer.frame_seconds)
+        end = segment.start + len(segment.samples) / self.sample_rate
+        words = path_words(search.best_path(), segment.start, end, self._scorer.frame_seconds)
         if not words:
             return None
         return Segment.from_words(words)
@@ -157,6 +177,7 @@ class Stream:
 
         Raises:
             UsageError: samples of another type or shape, or after :meth:`finish`.
+            AudioError: samples that are not finite or far outside [-1, 1].
         """
         if self._finished:
             raise UsageError("this stream is finished; begin another with model.stream()")
@@ -165,6 +186,7 @@ class Stream:
             raise UsageError(
                 f"a stream takes float32 samples of shape [n], not {block.dtype} {block.shape}"
             )
+        check_samples(block)
         self._samples += len(block)
         self._recognise(self._cutter.accept(block))
 
@@ -176,8 +198,8 @@ class Stream:
     def finish(self) -> Result:
         """Recognise what is left and return everything."""
         if not self._finished:
-            self._finished = True
             self._recognise(self._cutter.finish())
+            self._finished = True
         return Result(
             segments=self.segments,
             duration=self._samples / self._model.sample_rate,
@@ -192,8 +214,8 @@ class Stream:
                 self._segments.append(segment)
 
 
-def path_words(path: BestPath, offset: float, frame_seconds: float) -> list[Word]:
-    """Join a path's units to eojeol with times in seconds (``offset`` is the segment's start)."""
+def path_words(path: BestPath, begin: float, end: float, frame_seconds: float) -> list[Word]:
+    """Join a path's units to eojeol with times in seconds, within the segment's begin and end."""
     groups: list[list[DecodedUnit]] = []
     for unit in path.units:
         if unit.unit.startswith(EOJEOL_MARK) or not groups:
@@ -202,8 +224,8 @@ def path_words(path: BestPath, offset: float, frame_seconds: float) -> list[Word
     return [
         Word(
             text="".join(unit.unit.removeprefix(EOJEOL_MARK) for unit in group),
-            start=round(offset + group[0].start * frame_seconds, 3),
-            end=round(offset + group[-1].end * frame_seconds, 3),
+            start=round(begin + group[0].start * frame_seconds, 3),
+            end=round(min(begin + group[-1].end * frame_seconds, end), 3),
         )
         for group in groups
     ]

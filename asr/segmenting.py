@@ -78,7 +78,8 @@ def _levels(samples: NDArray[np.float32], window: int) -> NDArray[np.float32]:
 
 def _quietest(samples: NDArray[np.float32], earliest: int, window: int) -> int:
     """The middle of the quietest 0.2 s (four windows) after ``earliest``."""
-    levels = _levels(samples[earliest:], window)
+    whole = earliest + (len(samples) - earliest) // window * window
+    levels = _levels(samples[earliest:whole], window)
     if len(levels) < 4:
         return len(samples)
     smooth = np.convolve(levels, np.full(4, 0.25), "valid")

@@ -8,16 +8,22 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from asr.acoustic.nnet import Nnet
 from asr.errors import ModelError, UsageError
 from asr.features import Fbank, FbankConfig, FeatureConfig, Mfcc, MfccConfig
 from asr.features.config import from_options, to_options
 from asr.features.ivector import IvectorConfig, IvectorExtractor, IvectorParams
-from asr.features.noise_floor import add_noise_floor
+from asr.features.loudness import frame_powers, ratio, speech_power, widened
+from asr.features.noise_floor import add_noise
 
 NOISE_FLOOR = 60.0
 """Decibels below the speech; chosen on dev sets of studio and stage speech."""
+SPEECH_GATE = 40.0
+"""Frames further below the speech than this many decibels are taken for pauses."""
+PAUSE_KEPT = 50
+"""Frames of a pause beside speech that still count for the i-vector."""
 
 
 def feature_section(config: FeatureConfig) -> dict[str, Any]:
@@ -47,6 +53,7 @@ class AcousticScorer:
 
     Raises:
         UsageError: no such device.
+        ModelError: parts that do not belong together.
     """
 
     def __init__(
@@ -59,13 +66,19 @@ class AcousticScorer:
         noise_floor: float = NOISE_FLOOR,
     ) -> None:
         self._device = torch_device(device)
+        if features.dim != nnet.feature_dim:
+            raise ModelError(f"the network takes {nnet.feature_dim} features, not {features.dim}")
+        if (ivectors.ivector_dim if ivectors else 0) != nnet.ivector_dim:
+            raise ModelError("the network and the i-vector extractor do not belong together")
         self._features = Mfcc(features) if isinstance(features, MfccConfig) else Fbank(features)
         self._nnet = nnet.to(self._device).eval()
         self._ivectors = ivectors
         self._scale = scale
         self._noise_floor = noise_floor
+        self.sample_rate = round(features.frame.sample_frequency)
+        self.num_pdfs = nnet.num_pdfs
         self.frame_seconds = features.frame.frame_shift * nnet.subsampling / 1000.0
-        self._shortest = features.frame.window_size
+        self._frame = features.frame
 
     @torch.inference_mode()
     def scores(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -73,15 +86,23 @@ class AcousticScorer:
 
         A frame stands for ``frame_seconds``. Sound shorter than one window has no frames.
         """
-        if len(samples) < self._shortest:
+        if len(samples) < self._frame.window_size:
             return np.zeros((0, self._nnet.num_pdfs), np.float32)
-        floored = add_noise_floor(samples, self._noise_floor)
-        sound = torch.from_numpy(floored).to(self._device)
-        feats, _ = self._features(sound[None])
-        ivector = self._ivectors.extract(feats[0])[None] if self._ivectors is not None else None
-        scores, _ = self._nnet(feats, ivector)
+        powers = frame_powers(samples, self._frame.window_size, self._frame.window_shift)
+        level = speech_power(powers)
+        sound = torch.from_numpy(add_noise(samples, level * ratio(self._noise_floor)))
+        feats, _ = self._features(sound.to(self._device)[None])
+        near_speech = widened(powers >= level * ratio(SPEECH_GATE), PAUSE_KEPT)
+        scores, _ = self._nnet(feats, self._ivector(feats[0], near_speech))
         result: NDArray[np.float32] = (scores[0] * self._scale).float().cpu().numpy()
         return result
+
+    def _ivector(self, feats: Tensor, near_speech: NDArray[np.bool_]) -> Tensor | None:
+        """The speaker's i-vector [1, S], with no more of the pauses than training had."""
+        if self._ivectors is None:
+            return None
+        chosen = torch.from_numpy(near_speech).to(feats.device)
+        return self._ivectors.extract(feats[: len(chosen)][chosen[: len(feats)]])[None]
 
     @classmethod
     def from_sections(
@@ -111,7 +132,7 @@ class AcousticScorer:
                 params = IvectorParams.from_tensors(ivector_tensors)
                 config = IvectorConfig(**sections["ivector"])
                 extractor = IvectorExtractor(params, config, torch_device(device))
-        except (KeyError, TypeError, ValueError, UsageError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
             raise ModelError(
                 f"the bundle describes its acoustic model in a way that cannot be read "
                 f"({error!r}): import the model again"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from asr.errors import UsageError
 
+MOST_ACTIVE = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
@@ -28,9 +30,13 @@ class DecoderConfig:
     space_bonus: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (self.beam > 0 and math.isfinite(self.beam)):
-            raise UsageError(f"beam must be a positive number, not {self.beam}")
-        if self.max_active < 1:
-            raise UsageError(f"max_active must be at least 1, not {self.max_active}")
-        if not (self.lm_scale >= 0 and math.isfinite(self.lm_scale)):
-            raise UsageError(f"lm_scale must not be negative, not {self.lm_scale}")
+        if not 0.01 <= self.beam < math.inf:
+            raise UsageError(f"beam must be a number of at least 0.01, not {self.beam}")
+        if not isinstance(self.max_active, int) or not 1 <= self.max_active <= MOST_ACTIVE:
+            raise UsageError(
+                f"max_active must be a whole number from 1 to {MOST_ACTIVE}, not {self.max_active}"
+            )
+        if not 0.0 <= self.lm_scale < math.inf:
+            raise UsageError(f"lm_scale must be a number and not negative, not {self.lm_scale}")
+        if not (math.isfinite(self.unit_bonus) and math.isfinite(self.space_bonus)):
+            raise UsageError("unit_bonus and space_bonus must be finite numbers")

@@ -13,7 +13,6 @@ import numba as nb
 import numpy as np
 
 from asr.graph.lexicon import Kind
-from asr.graph.lookahead import STEP
 
 VOWEL = int(Kind.VOWEL)
 ONSET = int(Kind.ONSET)
@@ -158,11 +157,12 @@ def _cutoff(tokens: Any, count: int, beam: float, max_active: int) -> float:
 
 
 @nb.njit(cache=True, nogil=True)
-def _best_stay(graph: Any, tokens: Any, count: int, row: Any) -> float:
-    """The best score of the next frame if every token takes its self-loop."""
+def _best_stay(graph: Any, tokens: Any, count: int, row: Any, cutoff: float) -> float:
+    """The best score of the next frame if every token that is not cut off takes its self-loop."""
     best = NEGATIVE
     for i in range(count):
-        best = max(best, tokens.score[i] + row[graph.loop[tokens.state[i]]])
+        if tokens.score[i] >= cutoff:
+            best = max(best, tokens.score[i] + row[graph.loop[tokens.state[i]]])
     return float(best)
 
 
@@ -194,7 +194,7 @@ def advance(
     One long function on purpose: passing these bundles of arrays on made it 2.4 times slower.
     """
     scale = options.lm_scale
-    ahead_scale = options.lm_scale * STEP
+    ahead_scale = options.lm_scale * options.lookahead_step
     no_word = len(lm.lookahead) - 1
     while progress.at[0] < len(loglikes):
         count = progress.at[2]
@@ -207,7 +207,7 @@ def advance(
         cutoff = _cutoff(tokens, count, options.beam, options.max_active)
         grown = 0
         # best score of the next frame so far, less the beam; staying gives a good first guess
-        bound = _best_stay(graph, tokens, count, row) - options.beam
+        bound = _best_stay(graph, tokens, count, row, cutoff) - options.beam
         row_best = row.max()
         limit = 2 * options.max_active
         for i in range(count):
@@ -328,7 +328,7 @@ def finish(
     for i in range(count):
         state = tokens.state[i]
         lm_state = tokens.lm_state[i]
-        ahead = -STEP * lm.lookahead[lm.last_word[lm_state], graph.node[state]]
+        ahead = -options.lookahead_step * lm.lookahead[lm.last_word[lm_state], graph.node[state]]
         if graph.kind[state] == VOWEL:
             for arc in range(graph.arc_begin[state], graph.arc_begin[state + 1]):
                 if graph.final[graph.arc_target[arc]]:

@@ -7,6 +7,7 @@ per utterance. HCL and the language model are composed on the fly with look-ahea
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from asr.decoder import kernels
 from asr.decoder.config import DecoderConfig
 from asr.errors import ModelError
-from asr.graph.hcl import HclGraph
+from asr.graph.hcl import NUM_NODES, HclGraph
 from asr.graph.lexicon import Kind
 from asr.graph.lookahead import STEP, last_words, lookahead_table, unit_nodes
 from asr.lm.automaton import LmAutomaton
@@ -35,10 +36,10 @@ class DecodedUnit:
 
 @dataclass(frozen=True, slots=True)
 class BestPath:
-    """The best path: its units and its total score (nats; acoustic plus scaled LM).
+    """The best path: its units and its total score (nats; acoustic plus scaled LM and bonuses).
 
     ``complete`` is false where no path could end the utterance properly and the best unfinished
-    one was taken.
+    one was taken; its score still holds look-ahead for what did not come.
     """
 
     units: tuple[DecodedUnit, ...]
@@ -47,7 +48,10 @@ class BestPath:
 
 
 MEMO_ROWS = 1 << 14
-#: Room for new tokens; when many come, the bound is tightened long before it is full.
+log = logging.getLogger(__name__)
+
+#: Room for new tokens. The bound is tightened as they come; should they fill it all the same, those
+#: that come last in the frame are lost.
 TOKENS_PER_ACTIVE = 6
 
 
@@ -82,6 +86,7 @@ class _Options(NamedTuple):
     max_active: int
     lm_scale: float
     bonus: NDArray[np.float32]
+    lookahead_step: float
 
 
 class _Memo(NamedTuple):
@@ -137,6 +142,8 @@ class Decoder:
         self, graph: HclGraph, lm: LmAutomaton, lookahead: NDArray[np.uint8] | None = None
     ) -> None:
         words = lm.vocabulary.units
+        if lookahead is not None and lookahead.shape != (len(words) + 1, NUM_NODES):
+            raise ModelError("the look-ahead table does not fit the language model; build it again")
         if graph.arc_unit.size and int(graph.arc_unit.max()) >= len(words):
             raise ModelError("the graph has units that the language model lacks; build it again")
         self.words = words
@@ -189,7 +196,11 @@ class Search:
         self._decoder = decoder
         bonus = config.unit_bonus + config.space_bonus * decoder.initial
         self._options = _Options(
-            config.beam, config.max_active, config.lm_scale, bonus.astype(np.float32)
+            float(config.beam),
+            config.max_active,
+            float(config.lm_scale),
+            bonus.astype(np.float32),
+            STEP,
         )
         capacity = TOKENS_PER_ACTIVE * config.max_active + 4096
         self._tokens = _new_tokens(capacity)
@@ -259,6 +270,7 @@ class Search:
         complete = token >= 0
         if not complete:
             if self.active == 0:
+                log.warning("the search lost every path; use a wider beam")
                 return BestPath((), -math.inf, False)
             token = int(np.argmax(self._tokens.score[: self.active]))
             score = float(self._tokens.score[token])

@@ -16,12 +16,17 @@ from numpy.typing import NDArray
 from asr.errors import ModelError
 from asr.graph.emissions import OPEN, EmissionModel
 from asr.graph.lexicon import SILENCE, START, Arc, Kind, State, SyllableLexicon
-from asr.hangul.jamo import NUCLEI, ONSETS
+from asr.hangul.jamo import CODAS, NUCLEI, ONSETS
 from asr.hmm.phones import Position
 
 #: Look-ahead nodes: 0 = any unit; then by (initial, onset); then by (initial, onset, nucleus).
 ROOT_NODE = 0
 MAX_PDFS = 1 << 20
+DTYPES = {
+    "kind": np.int8, "node": np.int32, "forward": np.int32, "loop": np.int32,
+    "arc_begin": np.int64, "arc_target": np.int32, "arc_cost": np.float32,
+    "arc_unit": np.int32, "final": np.uint8, "start": np.int32,
+}  # fmt: skip
 NUM_NODES = 1 + 2 * len(ONSETS) * (1 + len(NUCLEI))
 
 
@@ -84,26 +89,52 @@ class HclGraph:
         return graph
 
     def validate(self) -> None:
-        """Refuse indices that would make the search read outside its arrays (ModelError)."""
+        """Refuse arrays that would make the search read or write outside of them (ModelError)."""
+        if not (self._is_shaped() and self._is_connected()):
+            raise ModelError(
+                "the decoding graph's arrays do not fit together; import the model again"
+            )
+
+    def _is_shaped(self) -> bool:
         states, arcs, emitting = len(self.kind), len(self.arc_target), len(self.forward)
-        sound = (
-            len(self.arc_begin) == states + 1
-            and self.arc_begin[0] == 0
-            and self.arc_begin[-1] == arcs
-            and bool(np.all(np.diff(self.arc_begin) >= 0))
+        lengths = {
+            "kind": states, "node": states, "final": states, "arc_begin": states + 1,
+            "forward": emitting, "loop": emitting, "start": 1,
+            "arc_target": arcs, "arc_cost": arcs, "arc_unit": arcs,
+        }  # fmt: skip
+        return 0 < emitting <= states and all(
+            getattr(self, name).shape == (length,) and getattr(self, name).dtype == DTYPES[name]
+            for name, length in lengths.items()
+        )
+
+    def _is_connected(self) -> bool:
+        """Whether indices are in range, and arcs lead where the search expects."""
+        states, arcs, emitting = len(self.kind), len(self.arc_target), len(self.forward)
+        pending = np.arange(states) >= emitting
+        counts = np.diff(self.arc_begin)
+        if not (
+            np.array_equal(self.kind == Kind.PENDING, pending)
+            and _within(self.kind, len(Kind))
             and _within(self.arc_target, states)
             and _within(self.node, NUM_NODES)
             and _within(self.forward, MAX_PDFS)
             and _within(self.loop, MAX_PDFS)
-            and len(self.loop) == emitting <= states
-            and len(self.arc_cost) == len(self.arc_unit) == arcs
-            and len(self.final) == len(self.node) == states
             and _within(self.start, emitting)
+            and (self.arc_begin[0], self.arc_begin[-1]) == (0, arcs)
+            and bool(np.all(counts >= 0))
+            and bool(np.isfinite(self.arc_cost).all())
+        ):
+            return False
+        vowel = self.kind == Kind.VOWEL
+        leaves_vowel = np.repeat(vowel, counts)
+        pauses = np.repeat(pending, counts) & (self.kind[self.arc_target] == Kind.SILENCE)
+        pauses_of = np.bincount(np.repeat(np.arange(states), counts)[pauses], minlength=states)
+        return (
+            np.array_equal(pending[self.arc_target], leaves_vowel)
+            and np.array_equal(self.arc_unit >= 0, leaves_vowel)
+            and int(counts[vowel].max(initial=0)) <= len(CODAS)
+            and int(pauses_of.max(initial=0)) <= 1
         )
-        if not sound:
-            raise ModelError(
-                "the decoding graph's arrays do not fit together; import the model again"
-            )
 
 
 def _within(indices: NDArray[np.generic], size: int) -> bool:
@@ -139,6 +170,11 @@ def compile_hcl(
         units: LM unit → id, for the arcs' labels.
     """
     edges = _prune_dead_ends(_expand(lexicon, emissions), lexicon)
+    if not any(edge.unit for out in edges.values() for edge in out):
+        raise ModelError(
+            "the language model knows no syllable that may start an eojeol (written ▁가): "
+            "its units are not those of `asr train-lm`"
+        )
     emitting = [node for node in edges if node.state.kind != Kind.PENDING]
     nodes = emitting + [node for node in edges if node.state.kind == Kind.PENDING]
     index = {node: number for number, node in enumerate(nodes)}

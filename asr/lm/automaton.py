@@ -119,6 +119,7 @@ class LmAutomaton:
             and np.array_equal(self.arc_word[: self.arc_begin[1]], np.arange(width))
             and 0 <= int(self.arc_next.min()) <= int(self.arc_next.max()) < states
             and int(self.arc_word.max()) < width
+            and bool(np.isfinite(self.arc_logp).all() and np.isfinite(self.backoff_logp).all())
             and self.backoff_state[0] == 0
             and int(self.backoff_state.min()) >= 0
             and bool((self.backoff_state[1:] < np.arange(1, states)).all())

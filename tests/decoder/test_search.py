@@ -8,7 +8,8 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from asr.decoder.search import Decoder, DecoderConfig
+from asr.decoder.config import DecoderConfig
+from asr.decoder.search import Decoder, Search
 from asr.errors import ModelError, UsageError
 from asr.graph.emissions import EmissionModel
 from asr.graph.hcl import HclGraph, compile_hcl
@@ -173,22 +174,63 @@ def test_times_are_ordered_and_inside(decoder: Decoder) -> None:
     assert all(unit.end > unit.start for unit in units)
 
 
-def test_a_narrower_beam_is_never_better(decoder: Decoder) -> None:
-    scores = random_scores(13, 40)
-    found = []
-    for beam in (2.0, 6.0, 12.0, 1e6):
-        search = decoder.search(DecoderConfig(beam=beam, max_active=100_000))
-        search.advance(scores)
-        path = search.best_path()
-        found.append(path.score if path.complete else -math.inf)
-    assert all(score <= found[-1] + 1e-3 for score in found)
+def peaky_scores(seed: int, frames: int) -> np.ndarray:
+    """Scores as networks give them: one pdf stands out for a few frames, then another."""
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(0, 1, (frames, NUM_PDFS))
+    for begin in range(0, frames, 3):
+        scores[begin : begin + 3, rng.integers(NUM_PDFS, size=4)] += 8.0
+    return scores.astype(np.float32)
 
 
-def test_max_active_bounds_the_tokens(decoder: Decoder) -> None:
-    search = decoder.search(DecoderConfig(beam=1e6, max_active=20))
-    search.advance(np.zeros((30, NUM_PDFS), np.float32))
-    assert search.active <= 6 * 20 + 4096
-    assert search.best_path().units is not None
+def searched(decoder: Decoder, scores: np.ndarray, **options: float) -> Search:
+    search = decoder.search(DecoderConfig(**options))
+    for row in scores:
+        search.advance(row[None])
+        assert search.active > 0
+    return search
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_fair_beam_prunes_and_makes_no_search_errors(seed: int, decoder: Decoder) -> None:
+    scores = peaky_scores(seed, 45)
+    wide = searched(decoder, scores, beam=1e6, max_active=100_000)
+    fair = searched(decoder, scores, beam=25.0)
+    assert fair.active < wide.active
+    assert fair.best_path().score == pytest.approx(wide.best_path().score, abs=1e-3)
+
+
+@pytest.mark.parametrize("beam", (0.5, 2.0, 6.0))
+def test_a_narrower_beam_is_never_better_and_never_dies(beam: float, decoder: Decoder) -> None:
+    for seed in range(5):
+        scores = random_scores(seed, 40)
+        wide = searched(decoder, scores, beam=1e6, max_active=100_000).best_path()
+        narrow = searched(decoder, scores, beam=beam).best_path()
+        assert not narrow.complete or narrow.score <= wide.score + 1e-3
+        assert narrow.units
+
+
+def test_beams_and_max_active_bound_the_tokens(decoder: Decoder) -> None:
+    scores = random_scores(7, 40)
+    all_of_them = searched(decoder, scores, beam=1e6, max_active=100_000).active
+    assert searched(decoder, scores, beam=4.0).active < all_of_them / 3
+    kept = [searched(decoder, scores, beam=1e6, max_active=most).active for most in (1, 5, 20)]
+    assert kept == sorted(kept)
+    assert kept[0] < kept[-1] < all_of_them
+
+
+def test_a_unit_ends_where_the_pause_begins(decoder: Decoder) -> None:
+    """▁나 for ten frames, a pause of ten, ▁안 다: the pause belongs to no unit."""
+    spoken = [("SIL", "n"), ("n", "a"), ("a", "SIL"), ("SIL", "a"), ("a", "n2"), ("n2", "d"),
+              ("d", "a")]  # fmt: skip
+    scores = np.full((0, NUM_PDFS), 0, np.float32)
+    for (left, phone), frames in zip(spoken, (5, 5, 10, 5, 5, 5, 5), strict=True):
+        piece = np.full((frames, NUM_PDFS), -30, np.float32)
+        piece[0, pdf(left, phone)] = piece[1:, pdf(left, phone) + 1] = 0.0
+        scores = np.concatenate([scores, piece])
+    units = searched(decoder, scores, beam=200.0).best_path().units
+    assert [(unit.unit, unit.start, unit.end) for unit in units] == [
+        ("▁나", 0, 10), ("▁안", 20, 30), ("다", 30, 40)]  # fmt: skip
 
 
 def test_no_frames_is_an_empty_path(decoder: Decoder) -> None:
@@ -207,21 +249,60 @@ def test_refuses_scores_that_do_not_fit(decoder: Decoder) -> None:
 
 
 def test_refuses_options_without_sense() -> None:
-    for wrong in ({"beam": 0.0}, {"beam": math.nan}, {"max_active": 0}, {"lm_scale": -1.0}):
+    nonsense = (
+        {"beam": 0.0},
+        {"beam": math.nan},
+        {"max_active": 0},
+        {"max_active": 3.5},
+        {"max_active": 10**9},
+        {"lm_scale": -1.0},
+        {"unit_bonus": math.nan},
+        {"space_bonus": math.inf},
+    )
+    for wrong in nonsense:
         with pytest.raises(UsageError):
             DecoderConfig(**wrong)
 
 
-def test_graph_survives_the_bundle_and_damage_is_refused(graph: HclGraph) -> None:
+def test_graph_survives_the_bundle(graph: HclGraph) -> None:
     tensors = graph.to_tensors()
-    again = HclGraph.from_tensors(tensors)
-    assert all(
-        np.array_equal(a, b)
-        for a, b in zip(tensors.values(), again.to_tensors().values(), strict=True)
-    )
-    for name, value in (("arc_target", 10**6), ("forward", -5), ("node", 10**5)):
-        damaged = {**tensors, name: np.full_like(tensors[name], value)}
-        with pytest.raises(ModelError):
-            HclGraph.from_tensors(damaged)
+    again = HclGraph.from_tensors(tensors).to_tensors()
+    assert all(np.array_equal(tensors[name], again[name]) for name in tensors)
+
+
+HOSTILE = {
+    "a target outside": ("arc_target", lambda a: a + 10**6),
+    "any target": ("arc_target", lambda a: np.roll(a, 1)),
+    "pending targets everywhere": ("arc_target", lambda a: np.full_like(a, a.max())),
+    "a pdf below zero": ("forward", lambda a: a - 5),
+    "a node outside": ("node", lambda a: a + 10**5),
+    "labels far below zero": ("arc_unit", lambda a: np.full_like(a, -(2**31) + 1)),
+    "no labels": ("arc_unit", lambda a: np.full_like(a, -1)),
+    "only vowels": ("kind", lambda a: np.full_like(a, Kind.VOWEL)),
+    "only onsets": ("kind", lambda a: np.full_like(a, Kind.ONSET)),
+    "unknown kinds": ("kind", lambda a: a + 100),
+    "costs that are no numbers": ("arc_cost", lambda a: a * np.nan),
+    "another type": ("arc_target", lambda a: a.astype(np.float64)),
+    "another shape": ("loop", lambda a: a[:, None]),
+    "arcs that begin anywhere": ("arc_begin", lambda a: a[::-1].copy()),
+    "no start": ("start", lambda a: a[:0]),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_graphs_are_refused(case: str, graph: HclGraph) -> None:
+    name, change = HOSTILE[case]
+    tensors = graph.to_tensors()
+    with pytest.raises(ModelError):
+        HclGraph.from_tensors({**tensors, name: change(tensors[name])})
+
+
+def test_lookahead_of_another_model_is_refused(graph: HclGraph, lm: LmAutomaton) -> None:
+    with pytest.raises(ModelError, match="look-ahead"):
+        Decoder(graph, lm, np.zeros((3, 5), np.uint8))
+
+
+def test_missing_arrays_are_named(graph: HclGraph) -> None:
+    tensors = graph.to_tensors()
     with pytest.raises(ModelError, match="lacks loop"):
         HclGraph.from_tensors({name: a for name, a in tensors.items() if name != "loop"})

@@ -113,3 +113,10 @@ def test_lookahead_nodes_are_distinct() -> None:
 def test_a_foreign_phone_set_is_refused() -> None:
     with pytest.raises(ModelError, match="phone set"):
         compile_hcl(SyllableLexicon(UNITS.__contains__), EmissionModel({}), UNITS)
+
+
+def test_units_of_another_kind_are_refused() -> None:
+    words = {"학교": 0, "에서": 1}
+    table = {(left, phone): (0, 1) for left in PLACED for phone in PLACED}
+    with pytest.raises(ModelError, match="train-lm"):
+        compile_hcl(SyllableLexicon(words.__contains__), EmissionModel(table), words)
