@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import logging
+import re
 import sys
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.cli.progress import shown_progress
-from asr.errors import UsageError
+from asr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from asr.lm.ngram import NgramModel
     from asr.lm.train import TrainConfig
     from asr.lm.units import Vocabulary
+
+log = logging.getLogger(__name__)
 
 DESCRIPTION = """\
 Train a modified Kneser-Ney language model over Hangul syllables. Texts hold a sentence a line in
 Hangul and spaces (--spoken turns other text into such), plain or compressed (.gz, .xz). With --dev
 or --weights each file is a corpus of its own, smoothed apart and mixed; else all are one corpus.
+Prints how many n-grams the model has, in all and of each length, and the perplexity of --dev texts.
 """
+_HANGUL = re.compile("[가-힣]")
+_MANY_UNKNOWN = 0.5
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -75,16 +86,19 @@ def run(args: argparse.Namespace) -> int:
     """Train, write and evaluate."""
     if args.output is None and args.arpa is None:
         raise UsageError("nothing to write: give --output FILE, --arpa FILE or both")
+    config = _config(args)
+    config.check(len(args.text) + len(args.words))
+    for option, path in _outputs(args):
+        _probe(option, path)
     with shown_progress() as progress:
         from asr.lm.counts import Corpus
         from asr.lm.text_files import read_words
         from asr.lm.train import train
         from asr.lm.units import encode_lines, encode_words
 
-        config = _config(args)
         progress(0.0, "reading texts")
-        texts = [list(_sentences(path, args.spoken)) for path in args.text]
-        tuning = [list(_sentences(path, args.spoken)) for path in args.dev]
+        texts = [_sentences(path, args.spoken) for path in args.text]
+        tuning = [_sentences(path, args.spoken) for path in args.dev]
         vocabulary = _vocabulary(args, texts)
         corpora = [Corpus(encode_lines(lines, vocabulary)) for lines in texts]
         corpora += [
@@ -93,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
         ]
         del texts
         dev_tokens = [encode_lines(lines, vocabulary) for lines in tuning]
+        tokens = [*(corpus.tokens for corpus in corpora), *dev_tokens]
+        _warn_of_unknown([*args.text, *args.words, *args.dev], tokens, vocabulary)
         model = train(corpora, vocabulary, config, dev_tokens, progress)
         progress(0.95, "writing")
         model = _write(model, args)
@@ -110,15 +126,67 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     return TrainConfig(args.order, tuple(args.min_counts), args.prune, mixture)
 
 
-def _sentences(path: Path, spoken: bool) -> Iterator[str]:
+def _outputs(args: argparse.Namespace) -> list[tuple[str, Path]]:
+    pairs = (("--output", args.output), ("--arpa", args.arpa))
+    return [(option, path) for option, path in pairs if path is not None]
+
+
+@contextlib.contextmanager
+def _writing(option: str, path: Path) -> Iterator[None]:
+    """Name the option and its file when writing fails, not the temporary file beside it."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{option} {path} cannot be written: {error.strerror or error}; choose another place"
+        ) from error
+
+
+def _probe(option: str, path: Path) -> None:
+    """Refuse a place where no file can be made, before hours of training; leaves nothing there."""
+    with _writing(option, path):
+        if path.exists() and not path.is_file():
+            raise DataError(f"{option} {path} is not a plain file; name a file to write")
+        folder = path.parent
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+
+
+def _sentences(path: Path, spoken: bool) -> list[str]:
+    """Read a text.
+
+    Raises:
+        DataError: it cannot be read, or there is nothing in it to learn from or to be scored.
+    """
     from asr.hangul.normalize import spoken_sentences
     from asr.lm.text_files import read_lines
 
-    for line in read_lines(path):
-        if spoken:
-            yield from spoken_sentences(line)
-        else:
-            yield line
+    lines = list(read_lines(path))
+    if spoken:
+        lines = [sentence for line in lines for sentence in spoken_sentences(line)]
+        if not lines:
+            raise DataError(f"{path} holds no sentence that can be read aloud in Hangul;"
+                            " check the file and its encoding")  # fmt: skip
+    elif not any(line.strip() for line in lines):
+        raise DataError(f"{path} holds no sentence; check the file and its encoding")
+    elif not any(_HANGUL.search(line) for line in lines):
+        raise DataError(f"no Hangul in {path}; use --spoken to read numbers and Latin letters"
+                        " aloud")  # fmt: skip
+    return lines
+
+
+def _warn_of_unknown(
+    paths: Sequence[Path], texts: Sequence[np.ndarray], vocabulary: Vocabulary
+) -> None:
+    """Warn of each text (a token array) most of whose units the vocabulary lacks."""
+    for path, tokens in zip(paths, texts, strict=True):
+        units = int(((tokens != vocabulary.bos) & (tokens != vocabulary.eos)).sum())
+        unknown = int((tokens == vocabulary.unk).sum())
+        if unknown > _MANY_UNKNOWN * units:
+            log.warning("%s: %.0f%% of the units are <unk>: check its encoding and --vocab, or"
+                        " use --spoken", path, 100 * unknown / units)  # fmt: skip
 
 
 def _vocabulary(args: argparse.Namespace, texts: list[list[str]]) -> Vocabulary:
@@ -141,17 +209,18 @@ def _write(model: NgramModel, args: argparse.Namespace) -> NgramModel:
 
     model = replace(model, licence=args.licence, attribution=args.attribution)
     if args.arpa is not None:
-        with replaced_file(args.arpa) as file:
+        with _writing("--arpa", args.arpa), replaced_file(args.arpa) as file:
             write_arpa(model, file)
     if args.output is not None:
-        save_model(model, args.output)
+        with _writing("--output", args.output):
+            save_model(model, args.output)
         return load_ngrams(args.output)
     return model
 
 
 def _describe(model: NgramModel, names: list[Path], texts: list[list[str]]) -> None:
-    sizes = " ".join(str(len(table)) for table in model.orders)
-    print(f"n-grams\t{model.size}\t{sizes}")
+    sizes = ", ".join(f"{n}-grams {len(table)}" for n, table in enumerate(model.orders, 1))
+    print(f"n-grams\ttotal {model.size}\t{sizes}")
     for name, lines in zip(names, texts, strict=True):
         result = model.perplexity(lines)
         print(f"{name}\tperplexity {result.per_unit:.2f} a unit, {result.per_jamo:.3f} a jamo;"

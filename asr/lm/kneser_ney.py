@@ -8,7 +8,7 @@ the uniform distribution over the vocabulary without <s>, which is all that <unk
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from asr.lm.counts import NgramCounts, opens_with
 Discount = tuple[float, float, float]
 """What is subtracted from counts of 1, 2, and 3 or more."""
 FALLBACK_DISCOUNT: Discount = (0.5, 1.0, 1.5)
+MAX_NAMED_CORPORA = 4
 log = logging.getLogger(__name__)
 
 
@@ -68,34 +69,48 @@ def estimate_discounts(counts: NgramCounts) -> list[list[Discount]]:
     """Return the discount of each corpus at each order: [order][corpus].
 
     They follow from the counts of counts. Where these are degenerate, as in tiny corpora, 0.5, 1
-    and 1.5 are used and a warning tells so; fragments, whose counts need not be true ones, always
-    have these.
+    and 1.5 are used and one warning tells where; fragments, whose counts need not be true ones,
+    always have these.
     """
     result = []
+    degenerate: dict[int, list[int]] = {}
     for n in range(1, counts.order + 1):
         modified = modified_counts(counts, n)
-        result.append([
-            FALLBACK_DISCOUNT if counts.fragments[c]
-            else estimate_discount(modified[c], f"corpus {c + 1}, order {n}")
-            for c in range(counts.corpora)
-        ])  # fmt: skip
+        row = []
+        for c in range(counts.corpora):
+            found = None if counts.fragments[c] else estimate_discount(modified[c])
+            if found is None and not counts.fragments[c]:
+                degenerate.setdefault(c, []).append(n)
+            row.append(found or FALLBACK_DISCOUNT)
+        result.append(row)
+    if degenerate:
+        _warn_of_fallback(degenerate)
     return result
 
 
-def estimate_discount(counts: np.ndarray, name: str) -> Discount:
-    """Return D1, D2 and D3+ of Chen & Goodman for uint32 counts; `name` is for the warning."""
+def _warn_of_fallback(degenerate: Mapping[int, Sequence[int]]) -> None:
+    """Tell in one line at which orders of which corpora (from 0) the fallback is used."""
+    places = [
+        f"corpus {c + 1} (order {', '.join(map(str, orders))})" for c, orders in degenerate.items()
+    ]
+    more = len(places) - MAX_NAMED_CORPORA
+    if more > 0:
+        places[MAX_NAMED_CORPORA:] = [f"{more} more"]
+    log.warning(
+        "too little text to estimate Kneser-Ney discounts of %s; using %s there",
+        ", ".join(places), ", ".join(f"{d:g}" for d in FALLBACK_DISCOUNT),
+    )  # fmt: skip
+
+
+def estimate_discount(counts: np.ndarray) -> Discount | None:
+    """Return D1, D2 and D3+ of Chen & Goodman for uint32 counts; None if they are degenerate."""
     t1, t2, t3, t4 = (int(np.count_nonzero(counts == k)) for k in (1, 2, 3, 4))
     if min(t1, t2, t3, t4) > 0:
         y = t1 / (t1 + 2.0 * t2)
         found = (1 - 2 * y * t2 / t1, 2 - 3 * y * t3 / t2, 3 - 4 * y * t4 / t3)
         if all(0 < found[k] <= k + 1 for k in range(3)):
             return found
-    log.warning(
-        "%s: too little text to estimate Kneser-Ney discounts (n-grams seen 1, 2, 3, 4 times: "
-        "%d, %d, %d, %d); using %s",
-        name, t1, t2, t3, t4, FALLBACK_DISCOUNT,
-    )  # fmt: skip
-    return FALLBACK_DISCOUNT
+    return None
 
 
 def discounted(counts: np.ndarray, discount: Discount) -> np.ndarray:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import lzma
 import os
+import unicodedata
+import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,19 +25,34 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
         DataError: the file is missing, cut off, or not UTF-8.
     """
     path = Path(path)
-    number = 0
+    number = 1  # of the line that comes next
     try:
-        with _OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8-sig") as file:
-            for line in file:
-                number += 1
-                yield line.rstrip("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 after line {number}: convert it first"
-                        f" (iconv -f cp949 -t utf-8)") from error  # fmt: skip
-    except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is cut off or damaged after line {number}") from error
+        # Decoded line by line: a text file decodes blocks, and an error would not tell the line.
+        with _OPENERS.get(path.suffix, open)(path, "rb") as file:
+            for raw in file:
+                lines = _decoded(raw.removeprefix(BOM_UTF8) if number == 1 else raw, path, number)
+                yield from lines
+                number += len(lines)
+    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path} is cut off or damaged in line {number};"
+                        " make or fetch it again") from error  # fmt: skip
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _decoded(raw: bytes, path: Path, number: int) -> list[str]:
+    """Decode what ends with a line feed; a carriage return ends a line of its own, or none."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        number += raw.count(b"\r", 0, error.start)
+        raise DataError(f"{path} is not UTF-8 in line {number}: convert it first"
+                        f" (iconv -f cp949 -t utf-8)") from error  # fmt: skip
+    if not text:  # a byte order mark was all there was
+        return []
+    # composed syllables are what counts as Hangul here; macOS writes them in parts
+    text = unicodedata.normalize("NFC", text)
+    return text.removesuffix("\n").removesuffix("\r").split("\r")
 
 
 def read_words(path: str | os.PathLike[str]) -> list[tuple[str, int]]:
@@ -55,7 +73,13 @@ def read_words(path: str | os.PathLike[str]) -> list[tuple[str, int]]:
 
 
 def read_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
-    """Read units, one a line; the special ones are added where they are missing."""
+    """Read units, one a line; the special ones are added where they are missing.
+
+    Raises:
+        DataError: as `read_lines`, or there is no unit beside the special ones.
+    """
     units = [line.strip() for line in read_lines(path)]
     own = dict.fromkeys(unit for unit in units if unit and unit not in SPECIALS)
+    if not own:
+        raise DataError(f"{path} lists no unit; write one a line, such as ▁가 and 가")
     return Vocabulary((*SPECIALS, *own))

@@ -10,7 +10,7 @@ import numpy as np
 
 from asr.errors import UsageError
 from asr.lm.backoff import compact, entropy_prune
-from asr.lm.counts import Corpus, NgramCounts, count_ngrams
+from asr.lm.counts import MAX_ORDER, Corpus, NgramCounts, count_ngrams
 from asr.lm.kneser_ney import Discount, Mixture, estimate_discounts, smooth
 from asr.lm.mixing import fit_mixture
 from asr.lm.ngram import NgramModel
@@ -38,6 +38,27 @@ class TrainConfig:
     entropy_threshold: float = 0.0
     mixture: Mixture | None = None
 
+    def check(self, corpora: int) -> None:
+        """Refuse what makes no sense for this number of corpora.
+
+        Raises:
+            UsageError: a value is out of range, or there is not a weight for each corpus.
+        """
+        if not 1 <= self.order <= MAX_ORDER:
+            raise UsageError(f"n-gram order {self.order} is out of range; choose 1 to {MAX_ORDER}")
+        if self.mixture is not None:
+            weights = self.mixture.weights
+            if len(weights) != corpora:
+                raise UsageError(
+                    f"{len(weights)} corpus weights for {corpora} corpora; give one each"
+                )
+            if min(*weights, self.mixture.reserve) < 0 or sum(weights) <= 0:
+                raise UsageError("corpus weights and the reserve must not be negative, nor all 0")
+        if any(a > b for a, b in zip(self.min_counts, self.min_counts[1:], strict=False)):
+            raise UsageError("minimum counts must not fall from one order to the next")
+        if not 0 <= self.entropy_threshold < 1:
+            raise UsageError("the pruning threshold must be at least 0 and below 1, such as 1e-8")
+
 
 def train(
     corpora: Sequence[Corpus],
@@ -57,7 +78,7 @@ def train(
         UsageError: the configuration makes no sense. DataError: a corpus is empty.
     """
     config = config or TrainConfig()
-    _check(config, corpora)
+    config.check(len(corpora))
     if config.mixture is None and not tuning:
         corpora = _pooled(corpora)
     counts = count_ngrams(
@@ -90,21 +111,6 @@ def _fit(
     weights = [np.full(len(t), 1.0 / max(1, int((t != counts.bos).sum()))) for t in texts]
     start = Mixture((1.0,) * counts.corpora, reserve=0.1)
     return fit_mixture(counts, discounts, np.concatenate(texts), start, np.concatenate(weights))
-
-
-def _check(config: TrainConfig, corpora: Sequence[Corpus]) -> None:
-    mixture = config.mixture
-    if mixture is not None:
-        if len(mixture.weights) != len(corpora):
-            raise UsageError(
-                f"{len(mixture.weights)} corpus weights for {len(corpora)} corpora; give one each"
-            )
-        if min(*mixture.weights, mixture.reserve) < 0 or sum(mixture.weights) <= 0:
-            raise UsageError("corpus weights and the reserve must not be negative, nor all 0")
-    if any(a > b for a, b in zip(config.min_counts, config.min_counts[1:], strict=False)):
-        raise UsageError("minimum counts must not fall from one order to the next")
-    if not 0 <= config.entropy_threshold < 1:
-        raise UsageError("the pruning threshold must be at least 0 and below 1, such as 1e-8")
 
 
 def _pooled(corpora: Sequence[Corpus]) -> list[Corpus]:

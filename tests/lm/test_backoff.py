@@ -108,7 +108,7 @@ def test_pruned_models_are_smaller_and_hardly_worse(
 
 
 def test_both_ends_of_kept_ngrams_are_kept(model: NgramModel) -> None:
-    grams = {()}
+    grams: set[tuple[int, ...]] = {()}
     below: list[tuple[int, ...]] = [()]
     for n, table in enumerate(model.orders, 1):
         pairs = zip(table.context.tolist(), table.word.tolist(), strict=True)

@@ -57,14 +57,27 @@ def test_discounts_are_those_that_lmplz_prints(training: list[str], vocabulary: 
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
-def test_tiny_corpora_get_fallback_discounts_and_a_warning(
-    caplog: pytest.LogCaptureFixture,
+def test_tiny_corpora_get_fallback_discounts_and_one_warning(
+    caplog: pytest.LogCaptureFixture, training: list[str], vocabulary: Vocabulary
 ) -> None:
+    tiny = Corpus(encode_lines(["가나"], vocabulary))
+    large = Corpus(encode_lines(training, vocabulary))
+    words = Corpus(tiny.tokens, fragments=True)
     with caplog.at_level(logging.WARNING):
-        found = estimate_discount(np.array([1, 1, 5], np.uint32), "corpus 1, order 2")
-    assert found == (0.5, 1.0, 1.5)
-    assert "corpus 1, order 2: too little text" in caplog.text
-    assert estimate_discount(np.repeat(np.arange(1, 5), [9, 4, 2, 1]).astype(np.uint32), "") == (
+        corpora = [tiny, large, words]
+        found = estimate_discounts(count_ngrams(corpora, 3, len(vocabulary), vocabulary.bos))
+    assert all(row[0] == row[2] == (0.5, 1.0, 1.5) != row[1] for row in found)
+    (record,) = caplog.records
+    assert "discounts of corpus 1 (order 1, 2, 3); using 0.5, 1, 1.5" in record.getMessage()
+    caplog.clear()
+    estimate_discounts(count_ngrams([tiny] * 9, 2, len(vocabulary), vocabulary.bos))
+    (record,) = caplog.records
+    assert "corpus 4 (order 1, 2), 5 more;" in record.getMessage()
+
+
+def test_discounts_follow_from_counts_of_counts() -> None:
+    assert estimate_discount(np.array([1, 1, 5], np.uint32)) is None
+    assert estimate_discount(np.repeat(np.arange(1, 5), [9, 4, 2, 1]).astype(np.uint32)) == (
         pytest.approx((9 / 17, 2 - 3 * 9 / 17 * 2 / 4, 3 - 4 * 9 / 17 * 1 / 2))
     )
 
