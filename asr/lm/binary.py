@@ -123,9 +123,9 @@ def _unpack(header: Mapping[str, Any], streams: Mapping[str, bytes]) -> NgramMod
         following = np.empty(0, np.int32)
         if n < len(sizes):
             children = _decompress(streams[f"{n}.children"], size) & 0xFFFF
-            following = np.repeat(np.arange(size, dtype=np.int32), children)
-            if len(following) != sizes[n]:
+            if int(children.sum()) != sizes[n]:
                 raise ValueError(f"order {n + 1} has the wrong number of contexts")
+            following = np.repeat(np.arange(size, dtype=np.int32), children)
             parents = np.flatnonzero(children)
             weights = _decompress(streams[f"{n}.backoff"], len(parents))
             backoff[parents] = np.maximum(weights * header["backoff_step"], LOG_ZERO)
@@ -155,7 +155,8 @@ def _compress(numbers: np.ndarray) -> bytes:
 
 def _decompress(data: bytes, size: int) -> np.ndarray:
     """Undo `_compress`: int64 [size], the numbers taken as signed."""
-    planes = np.frombuffer(lzma.decompress(data), np.uint8)
+    # no more is unpacked than the header speaks of, whatever the data would grow to
+    planes = np.frombuffer(lzma.LZMADecompressor().decompress(data, 2 * size + 1), np.uint8)
     if len(planes) != 2 * size:
         raise ValueError("a table has the wrong length")
     return (planes[:size] | (planes[size:].astype(np.uint16) << 8)).view(np.int16).astype(np.int64)
