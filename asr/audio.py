@@ -94,7 +94,8 @@ def iter_blocks(
 ) -> Iterator[np.ndarray]:
     """Yield the samples of `load_audio` in float32 blocks of `block_seconds`, the last shorter.
 
-    Memory does not grow with the sound's length. Errors are raised when the block is reached.
+    Memory does not grow with the sound's length. An error is raised when its place is reached:
+    the sound before a damage is yielded first.
     """
     size = round(block_seconds * sample_rate)
     if size < 1:
@@ -102,7 +103,16 @@ def iter_blocks(
     with open_sound(source, raw) as sound:
         waiting: list[np.ndarray] = []
         held = 0
-        for block in _mono_blocks(sound, sample_rate, float("inf")):
+        failure: AudioError | None = None
+        blocks = _mono_blocks(sound, sample_rate, float("inf"))
+        while True:
+            try:
+                block = next(blocks, None)
+            except AudioError as error:
+                failure = error
+                break
+            if block is None:
+                break
             waiting.append(block)
             held += len(block)
             if held >= size:
@@ -112,6 +122,8 @@ def iter_blocks(
                 waiting, held = [joined[whole:]], held - whole
         if held:
             yield np.concatenate(waiting)
+        if failure is not None:
+            raise failure
 
 
 def audio_info(source: Source, *, raw: RawFormat | None = None) -> AudioInfo:

@@ -78,7 +78,7 @@ class Bundle:
         try:
             return read_tensors(self.path / filename)
         except (ValueError, OSError) as error:
-            raise _damaged(self.path, filename, str(error)) from error
+            raise _unreadable(self.path, filename, error) from error
 
 
 def write_bundle(
@@ -113,6 +113,10 @@ def write_bundle(
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
+        # safetensors writes for the owner alone; the umask shows in the file that we opened.
+        mode = (folder / MANIFEST_FILE).stat().st_mode & 0o644
+        for name in files:
+            os.chmod(folder / name, mode)
 
 
 def open_bundle(path: str | os.PathLike[str], verify: bool = True) -> Bundle:
@@ -181,12 +185,26 @@ def _check_file(path: Path, name: str, entry: FileEntry, verify: bool) -> None:
         if verify and _sha256(file) != entry.sha256:
             raise _damaged(path, name, "checksum differs")
     except OSError as error:
-        raise _damaged(path, name, error.strerror or str(error)) from error
+        raise _unreadable(path, name, error) from error
+
+
+def _unreadable(path: Path, name: str, error: Exception) -> ModelError:
+    if isinstance(error, FileNotFoundError):
+        return ModelError(f"{path / name} is missing: {_remedy(path)}")
+    if isinstance(error, PermissionError):
+        return ModelError(f"{path / name} cannot be read: {error.strerror}")
+    return _damaged(path, name, getattr(error, "strerror", None) or str(error))
 
 
 def _damaged(path: Path, name: str, why: str) -> ModelError:
-    return ModelError(f"{path / name} is damaged ({why}): delete the folder {path} and import the"
-                      " model again")
+    return ModelError(f"{path / name} is damaged ({why}): {_remedy(path)}")
+
+
+def _remedy(path: Path) -> str:
+    return (
+        f"delete the folder {path}; the next call makes a model of the cache again,"
+        " any other one has to be imported again"
+    )
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

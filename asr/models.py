@@ -80,11 +80,13 @@ def cache_dir() -> Path:
 def resolve(name_or_path: str | os.PathLike[str], progress: Progress = silent) -> Path:
     """The bundle folder of a known name or a path, building the former if it is not cached.
 
-    A name is looked up first; write `./ko` for a folder that is called like a known model.
+    A string is looked up as a name first; write `./ko`, or pass a Path, for a folder that is called
+    like a known model.
     Raises ModelError when there is no such model or it cannot be built.
     """
     text = os.fspath(name_or_path)
-    known = KNOWN.get(ALIASES.get(text, text))
+    # Path("./ko") has forgotten its "./", so a Path is never taken for a name
+    known = KNOWN.get(ALIASES.get(text, text)) if isinstance(name_or_path, str) else None
     if known is not None:
         return _cached(known, progress)
     path = Path(text)

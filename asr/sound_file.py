@@ -31,6 +31,8 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 BLOCK_SAMPLES = 1 << 20
 """Samples (frames x channels) decoded at a time: 4 MiB of float32."""
+STEP_FRAMES = 2048
+"""Frames decoded by one call of libsndfile: how exactly the place of a damage is known."""
 MAX_SPOOL_BYTES = 16 << 30
 """A stream that cannot be rewound is copied to a temporary file of at most this size."""
 SAMPLE_RATES = (1_000, 768_000)
@@ -256,25 +258,41 @@ def _open_sndfile(
 
 
 def _sndfile_blocks(name: str, handle: Any, frames: int | None) -> Iterator[np.ndarray]:
-    import soundfile
-
-    step = max(1, BLOCK_SAMPLES // handle.channels)
+    """The samples of a handle; what precedes a damage is given before the error is raised."""
+    size = max(1, BLOCK_SAMPLES // handle.channels)
     done = 0
-    while True:
-        try:
-            block = handle.read(step, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise AudioError(
-                f"{name} is cut short or damaged after {done / handle.samplerate:.1f} s"
-                f" ({_reason(error)}): record or copy it again"
-            ) from error
+    error: Exception | None = None
+    while error is None:
+        block, error = _filled_block(handle, size)
         if len(block) == 0:
             break
         done += len(block)
         yield block
+    if error is not None:
+        raise AudioError(
+            f"{name} is cut short or damaged after {done / handle.samplerate:.1f} s"
+            f" ({_reason(error)}): record or copy it again"
+        ) from error
     if frames is not None and done < frames:
         logger.warning("%s ends after %.1f s though its header promises %.1f s", name,
                        done / handle.samplerate, frames / handle.samplerate)
+
+
+def _filled_block(handle: Any, size: int) -> tuple[np.ndarray, Exception | None]:
+    """Up to `size` frames in small steps (a step that fails gives nothing), and the error met."""
+    import soundfile
+
+    block = np.empty((size, handle.channels), np.float32)
+    used = 0
+    while used < size:
+        try:
+            step = len(handle.read(out=block[used : used + STEP_FRAMES]))
+        except soundfile.LibsndfileError as error:
+            return block[:used], error
+        if step == 0:
+            break
+        used += step
+    return block[:used], None
 
 
 def _warn_if_cut(name: str, log: str) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -99,6 +99,8 @@ class CueOptions:
     """A cue starts no word later than this after its beginning."""
     gap: float = 1.5
     """A silence of more seconds than this between two words starts a new cue."""
+    shortest: float = 1.0
+    """Seconds that a cue is shown at least, where silence follows it for so long."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class SubtitleWriter(Writer):
         groups = [
             group
             for segment in result.segments
-            for group in _grouped(segment.timed_words(), self.options)
+            for group in _balanced(_grouped(segment.timed_words(), self.options), self.options)
         ]
         cues: list[Cue] = []
         for group in groups:
@@ -129,7 +131,12 @@ class SubtitleWriter(Writer):
             end = max(_milliseconds(group[-1].end), start + 1)
             lines = _wrapped([word.text for word in group], self.options.line_length)
             cues.append(Cue(start, end, tuple(lines)))
-        return cues
+        limits = [cue.start for cue in cues[1:]] + [_milliseconds(result.duration)]
+        shortest = _milliseconds(self.options.shortest)
+        return [
+            replace(cue, end=max(cue.end, min(cue.start + shortest, limit)))
+            for cue, limit in zip(cues, limits, strict=False)
+        ]
 
 
 class SrtWriter(SubtitleWriter):
@@ -179,15 +186,41 @@ def _grouped(words: Iterable[Word], options: CueOptions) -> Iterator[list[Word]]
     group: list[Word] = []
     for word in words:
         if group and (
-            word.start - group[-1].end > options.gap
-            or word.start - group[0].start > options.seconds
-            or len(_wrapped([w.text for w in [*group, word]], options.line_length)) > options.lines
+            word.start - group[-1].end > options.gap or not _fits([*group, word], options)
         ):
             yield group
             group = []
         group.append(word)
     if group:
         yield group
+
+
+def _balanced(groups: Iterable[list[Word]], options: CueOptions) -> list[list[Word]]:
+    """Give a word left alone in its cue some of the cue before, unless a silence parts them.
+
+    Of the cuts that leave two words or more on each side, the one with the most even sides.
+    """
+    balanced: list[list[Word]] = []
+    for group in groups:
+        if balanced and len(group) == 1 and group[0].start - balanced[-1][-1].end <= options.gap:
+            words = [*balanced[-1], *group]
+            cuts = [cut for cut in range(2, len(words) - 1) if _fits(words[cut:], options)]
+            if cuts:
+                cut = min(cuts, key=lambda cut: abs(_width(words[:cut]) - _width(words[cut:])))
+                balanced[-1], group = words[:cut], words[cut:]
+        balanced.append(group)
+    return balanced
+
+
+def _fits(words: list[Word], options: CueOptions) -> bool:
+    return (
+        words[-1].start - words[0].start <= options.seconds
+        and len(_wrapped([word.text for word in words], options.line_length)) <= options.lines
+    )
+
+
+def _width(words: Iterable[Word]) -> int:
+    return sum(len(word.text) + 1 for word in words)
 
 
 def _wrapped(words: Iterable[str], length: int) -> list[str]:

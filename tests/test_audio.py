@@ -192,6 +192,19 @@ def test_bad_files_are_refused_with_a_reason(name, tmp_path):
         list(iter_blocks(path))
 
 
+def test_sound_before_the_damage_is_given_in_blocks(tmp_path):
+    noise = np.random.default_rng(0).normal(0, 0.1, 100 * 16000).astype(np.float32)
+    flac = encoded(noise, 16000, "FLAC")
+    path = tmp_path / "cut.flac"
+    path.write_bytes(flac[: len(flac) * 9 // 10])
+    blocks = []
+    with pytest.raises(AudioError, match=r"damaged after 8[89]\.\d s"):
+        blocks.extend(iter_blocks(path, block_seconds=7.0))  # extend keeps what came before
+    heard = np.concatenate(blocks)
+    assert 88 * 16000 < len(heard) < 90.1 * 16000
+    np.testing.assert_allclose(heard, noise[: len(heard)], atol=1e-4)
+
+
 def test_missing_folder_and_text_mode(tmp_path):
     with pytest.raises(AudioError, match="no such file"):
         load_audio(tmp_path / "none.wav")

@@ -130,8 +130,18 @@ def test_missing_cut_and_unlisted_parts(path):
     with pytest.raises(ModelError, match=r"graph\.safetensors is damaged .*bytes instead of"):
         open_bundle(path, verify=False)
     file.unlink()
-    with pytest.raises(ModelError, match=r"graph\.safetensors is damaged"):
+    with pytest.raises(ModelError, match=r"graph\.safetensors is missing: delete the folder"):
         open_bundle(path)
+
+
+def test_every_file_has_the_mode_of_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_bundle(tmp_path / "model", MANIFEST, TENSORS)
+    finally:
+        os.umask(before)
+    modes = {file.stat().st_mode & 0o777 for file in (tmp_path / "model").iterdir()}
+    assert modes == {0o640}
 
 
 def test_newer_version(path):

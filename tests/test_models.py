@@ -72,6 +72,14 @@ def test_a_path_is_taken_as_it_is(tmp_path, tiny):
     assert resolve(tmp_path / "mine") == tmp_path / "mine"
 
 
+def test_a_folder_may_be_called_like_a_model(tmp_path, tiny, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    assert resolve("./tiny") == Path("tiny")
+    assert resolve(resolve("./tiny")) == Path("tiny")
+    assert resolve("tiny").parent == cache_dir()
+
+
 def test_unknown_name_lists_the_known_ones(tiny):
     with pytest.raises(ModelError, match=r"klingon: no such model: .*ko, ko-kaldi.*import-kaldi"):
         resolve("klingon")
@@ -99,6 +107,14 @@ def test_failed_build_leaves_nothing(tiny, monkeypatch):
     with pytest.raises(ModelError, match="the source is damaged"):
         resolve("tiny")
     assert os.listdir(cache_dir()) == [".tiny.lock"]
+
+
+def test_damaged_build_in_the_cache_is_made_again_when_deleted(tiny):
+    path = resolve("tiny")
+    (path / "model.json").write_text("{")
+    wanted = r"delete the folder .* the next call makes a model of the cache again"
+    with pytest.raises(ModelError, match=wanted):
+        open_bundle(path)
 
 
 def test_unwritable_cache_is_named(tiny, monkeypatch, tmp_path):

@@ -44,15 +44,15 @@ def test_json_is_one_line(result):
 
 def test_srt(result):
     assert get_writer("srt").dumps(result) == (
-        "1\n00:00:00,123 --> 00:00:00,900\n값이 <싸다>\n\n"
-        "2\n01:01:01,500 --> 01:01:01,750\n네\n\n"
+        "1\n00:00:00,123 --> 00:00:01,123\n값이 <싸다>\n\n"
+        "2\n01:01:01,500 --> 01:01:02,500\n네\n\n"
     )
 
 
 def test_vtt(result):
     assert get_writer("vtt").dumps(result) == (
-        "WEBVTT\n\n00:00:00.123 --> 00:00:00.900\n값이 &lt;싸다&gt;\n\n"
-        "01:01:01.500 --> 01:01:01.750\n네\n\n"
+        "WEBVTT\n\n00:00:00.123 --> 00:00:01.123\n값이 &lt;싸다&gt;\n\n"
+        "01:01:01.500 --> 01:01:02.500\n네\n\n"
     )
 
 
@@ -118,6 +118,22 @@ def test_cues_break_at_silence_and_length():
     assert [cue.lines for cue in narrow.cues(Result((segment,), 13.0))] == [
         ("하나",), ("둘 셋",), ("넷",),
     ]
+
+
+def test_short_cues_last_into_the_silence_but_not_into_the_next():
+    segments = (spoken(("네", 1.0, 1.2)), spoken(("예", 1.7, 1.9)), spoken(("응", 5.0, 5.1)))
+    cues = SrtWriter().cues(Result(segments, 5.5))
+    assert [(cue.start, cue.end) for cue in cues] == [(1000, 1700), (1700, 2700), (5000, 5500)]
+
+
+def test_no_word_is_left_alone_that_the_cue_before_can_join():
+    words = [(text, n * 0.5, n * 0.5 + 0.4) for n, text in enumerate("가나다라마")]
+    writer = SrtWriter(CueOptions(line_length=3, lines=2))
+    lines = [cue.lines for cue in writer.cues(Result((spoken(*words),), 3.0))]
+    assert lines == [("가 나",), ("다 라", "마")]
+    late = [*words[:4], ("마", 6.0, 6.4)]  # after a silence it stays alone
+    lines = [cue.lines for cue in writer.cues(Result((spoken(*late),), 7.0))]
+    assert lines == [("가 나", "다 라"), ("마",)]
 
 
 def test_segment_without_words_still_becomes_subtitles_and_ctm():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from asr.errors import AudioError, UsageError
+from asr.errors import AudioError, DataError, UsageError
+
+logger = logging.getLogger("asr.inputs")
 
 STDIN = "-"
 SOUND_SUFFIXES = frozenset({
@@ -38,27 +42,49 @@ class Input:
 def expand(arguments: Sequence[str], *, raw: bool) -> tuple[list[Input], list[AudioError]]:
     """Replace folders by the sounds below them, sorted; errors are the arguments that hold none.
 
-    With `raw`, folders also give .raw and .pcm files.
+    With `raw`, folders also give .raw and .pcm files. A sound that is named twice is taken once.
     """
+    if "" in arguments:
+        raise UsageError("the name of an input is empty")
     if arguments.count(STDIN) > 1:
         raise UsageError("standard input (-) can be given only once")
     suffixes = SOUND_SUFFIXES | RAW_SUFFIXES if raw else SOUND_SUFFIXES
     inputs: list[Input] = []
     errors: list[AudioError] = []
     for argument in arguments:
-        path = Path(argument)
-        if argument == STDIN:
-            inputs.append(Input(STDIN, PurePath("stdin")))
-        elif path.is_dir():
-            found = _sounds_below(path, suffixes)
-            inputs.extend(Input(str(file), file.relative_to(path)) for file in found)
-            if not found:
-                errors.append(AudioError(f"{argument}: no sound file in this folder"))
-        elif path.exists():
-            inputs.append(Input(argument, PurePath(path.name)))
+        try:
+            inputs.extend(_expand_one(argument, suffixes))
+        except AudioError as error:
+            errors.append(error)
+        except OSError as error:
+            errors.append(AudioError(f"{argument}: {error.strerror}"))
+    return _without_repeats(inputs), errors
+
+
+def _expand_one(argument: str, suffixes: frozenset[str]) -> list[Input]:
+    path = Path(argument)
+    if argument == STDIN:
+        return [Input(STDIN, PurePath("stdin"))]
+    if path.is_dir():
+        os.listdir(path)  # rglob passes over a folder that may not be read
+        found = _sounds_below(path, suffixes)
+        if not found:
+            raise AudioError(f"{argument}: no sound file in this folder")
+        return [Input(str(file), file.relative_to(path)) for file in found]
+    if path.exists():
+        return [Input(argument, PurePath(path.name))]
+    raise AudioError(f"{argument}: no such file")
+
+
+def _without_repeats(inputs: Iterable[Input]) -> list[Input]:
+    kept: dict[str, Input] = {}
+    for item in inputs:
+        key = STDIN if item.source == STDIN else os.path.abspath(item.source)
+        if key in kept:
+            logger.warning("%s is given more than once and recognised once", item.name)
         else:
-            errors.append(AudioError(f"{argument}: no such file"))
-    return inputs, errors
+            kept[key] = item
+    return list(kept.values())
 
 
 def _sounds_below(folder: Path, suffixes: frozenset[str]) -> list[Path]:
@@ -67,6 +93,20 @@ def _sounds_below(folder: Path, suffixes: frozenset[str]) -> list[Path]:
         for file in folder.rglob("*")
         if file.suffix.lower() in suffixes and file.is_file() and not file.name.startswith(".")
     )
+
+
+def prepare_folder(folder: Path, said: str) -> None:
+    """Make the folder and try to write in it, so that hours of work are not lost for want of it.
+
+    Raises DataError, with the folder named as in `said`, where that is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=".asr-", dir=folder):
+            pass
+    except OSError as error:
+        reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror
+        raise DataError(f"{said} cannot be written: {reason}") from error
 
 
 def output_paths(inputs: Iterable[Input], folder: Path, extensions: Sequence[str]

@@ -14,10 +14,10 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.cli.inputs import STDIN, Input, expand, output_paths, utterance_ids
+from asr.cli.inputs import STDIN, Input, expand, output_paths, prepare_folder, utterance_ids
 from asr.cli.messages import describe, report
 from asr.cli.progress import SoundBar, shown_progress
-from asr.errors import AsrError, UsageError
+from asr.errors import AsrError, AudioError, UsageError
 from asr.writers import WRITERS, get_writer
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("asr.transcribe")
 
+Heard = tuple["Result", AudioError | None]
+"""The transcript, and what kept the rest of the sound from being read."""
 SHORTEST_SECONDS = 0.1
 """Nothing is said in less; such sound is recognised as silence, with a warning."""
 
@@ -66,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
         report(describe(error))
     if not inputs:
         return 1
+    if args.output:
+        prepare_folder(args.output, f"--output {args.output}")
     model = _load(args.model, args.device, args.jobs)
     bar = SoundBar(_total_seconds(inputs, raw))
     failures = len(errors)
@@ -73,14 +77,19 @@ def run(args: argparse.Namespace) -> int:
         ids = utterance_ids(inputs)
         for number, outcome in enumerate(_recognise_all(model, inputs, raw, args.jobs, bar)):
             try:
-                result = outcome.result()
+                result, damage = outcome.result()
                 with bar.aside():
-                    _warn_if_short(result)
+                    if damage is None:
+                        _warn_if_short(result)
                     if args.output:
                         for name, path in paths[number].items():
                             get_writer(name).save(result, path)
-                    else:
-                        _print(result, formats[0], ids[number] if len(inputs) > 1 else None)
+                    elif len(inputs) == 1:
+                        _print(result, formats[0], None)
+                    elif damage is None:  # a line of a list stands for a whole sound
+                        _print(result, formats[0], ids[number])
+                if damage is not None:
+                    raise damage
             except BrokenPipeError:
                 raise
             except Exception as error:
@@ -103,7 +112,7 @@ def _formats(chosen: Sequence[str] | None) -> list[str]:
 def _raw_format(text: str | None) -> RawFormat | None:
     from asr.sound_file import RawFormat
 
-    return RawFormat.parse(text) if text else None
+    return None if text is None else RawFormat.parse(text)
 
 
 def _check_destination(formats: Sequence[str], output: Path | None, count: int) -> None:
@@ -133,7 +142,7 @@ def _load(name: str, device: str, jobs: int) -> Model:
 
 def _recognise_all(
     model: Model, inputs: Sequence[Input], raw: RawFormat | None, jobs: int, bar: SoundBar
-) -> Iterator[Future[Result]]:
+) -> Iterator[Future[Heard]]:
     """The outcome of each input, in order, as soon as it and all before it are done."""
     pool = ThreadPoolExecutor(max_workers=jobs)
     stop = threading.Event()
@@ -146,17 +155,27 @@ def _recognise_all(
 
 def _recognise(
     model: Model, item: Input, raw: RawFormat | None, bar: SoundBar, stop: threading.Event
-) -> Result:
-    """What `model.transcribe` does, with progress, and stopping early when `stop` is set."""
+) -> Heard:
+    """What `model.transcribe` does, with progress, and stopping early when `stop` is set.
+
+    Sound that is damaged at some place is recognised as far as that, and the damage is returned.
+    """
     from asr.audio import iter_blocks
 
     stream = model.stream()
-    for block in iter_blocks(item.source, model.sample_rate, block_seconds=5.0, raw=raw):
-        if stop.is_set():
-            raise CancelledError
-        stream.accept(block)
-        bar.advance(len(block) / model.sample_rate)
-    return dataclasses.replace(stream.finish(), source=item.name)
+    heard, damage = 0, None
+    try:
+        for block in iter_blocks(item.source, model.sample_rate, block_seconds=5.0, raw=raw):
+            if stop.is_set():
+                raise CancelledError
+            stream.accept(block)
+            heard += len(block)
+            bar.advance(len(block) / model.sample_rate)
+    except AudioError as error:
+        if heard == 0:
+            raise
+        damage = error
+    return dataclasses.replace(stream.finish(), source=item.name), damage
 
 
 def _total_seconds(inputs: Sequence[Input], raw: RawFormat | None) -> float | None:
@@ -200,7 +219,6 @@ def _about(item: Input, error: Exception) -> str:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not a positive number")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)

@@ -16,6 +16,8 @@ from typing import Any, TypeVar, cast
 
 from asr.errors import UsageError
 
+MAX_FRAME_MS = 10_000.0
+"""Frames are hundredths of a second; longer than this is a slip that would fill the memory."""
 WINDOW_TYPES = ("povey", "hamming", "hanning", "rectangular", "sine", "blackman")
 
 Value = bool | int | float | str
@@ -48,6 +50,11 @@ class FrameConfig:
     def __post_init__(self) -> None:
         if self.sample_frequency <= 0:
             raise UsageError(f"--sample-frequency must be positive, not {self.sample_frequency}.")
+        if max(self.frame_length, self.frame_shift) > MAX_FRAME_MS:
+            raise UsageError(
+                f"--frame-length and --frame-shift are at most {MAX_FRAME_MS:g} ms, not "
+                f"{max(self.frame_length, self.frame_shift):g}."
+            )
         if self.window_size < 2 or self.window_shift < 1:
             raise UsageError(
                 f"Frames of {self.frame_length} ms every {self.frame_shift} ms are too short at "

@@ -51,14 +51,16 @@ def test_help_lists_every_command():
 
 
 @pytest.mark.parametrize("arguments", [[], ["sing"], ["transcribe"], ["transcribe", "--jobs", "0",
-                         "a.wav"], ["transcribe", "-f", "doc", "a.wav"]])
+                         "a.wav"], ["transcribe", "-f", "doc", "a.wav"],
+                         ["transcribe", "-j", "x", "a.wav"]])
 def test_wrong_usage_exits_2(arguments, capsys):
     try:
         code = main(arguments)
     except SystemExit as exit:
         code = exit.code
     assert code == 2
-    assert "usage: asr" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "usage: asr" in error and "_positive" not in error
 
 
 @pytest.mark.parametrize(
@@ -185,9 +187,11 @@ def test_sounds_that_differ_by_suffix_alone_keep_it(counting, sounds, tmp_path):
 
 
 def test_clashing_outputs_and_formats_are_refused_before_work(counting, sounds, tmp_path, capsys):
-    b = str(sounds / "b.wav")
+    b, other = str(sounds / "b.wav"), tmp_path / "other" / "b.wav"
+    other.parent.mkdir()
+    soundfile.write(other, np.zeros(16000), 16000)
     for arguments in (
-        [b, b, "-o", str(tmp_path / "out")],
+        [b, str(other), "-o", str(tmp_path / "out")],
         [b, "-f", "srt", "-f", "vtt"],
         [b, str(sounds / "a one.flac"), "-f", "srt"],
         [b, "-o", b],
@@ -228,6 +232,55 @@ def test_odd_file_names(counting, sounds, tmp_path):
     assert "�" in json.loads(written.read_text(encoding="utf-8"))["source"]
 
 
+@pytest.mark.parametrize("arguments", [[""], ["a.wav", "--raw", ""]])
+def test_empty_names_are_wrong_usage(counting, arguments, capsys):
+    assert main(["transcribe", *arguments]) == 2
+    assert capsys.readouterr().err.startswith("asr: error: ")
+
+
+def refuse(*args, **kwargs):
+    raise PermissionError(13, "Permission denied")
+
+
+def test_output_is_tried_before_the_model_is_loaded(sounds, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(transcribe, "_load", lambda *args: pytest.fail("loaded"))
+    below_a_file = sounds / "b.wav" / "out"
+    assert main(["transcribe", str(sounds), "-o", str(below_a_file)]) == 1
+    line = f"asr: error: --output {below_a_file} cannot be written: Not a directory\n"
+    assert capsys.readouterr() == ("", line)
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)  # root may write in any folder
+    assert main(["transcribe", str(sounds), "-o", str(tmp_path)]) == 1
+    assert f"--output {tmp_path} cannot be written: Permission denied" in capsys.readouterr().err
+
+
+def test_unreadable_folder(counting, sounds, capsys, monkeypatch):
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert main(["transcribe", str(sounds), str(sounds / "b.wav")]) == 1
+    assert capsys.readouterr() == (
+        "1초 2초\n", f"asr: error: {sounds}: Permission denied\n")
+
+
+def test_a_sound_named_twice_is_recognised_once(counting, sounds, capsys, caplog):
+    b = str(sounds / "b.wav")
+    assert main(["transcribe", b, b]) == 0
+    assert capsys.readouterr().out == "1초 2초\n"
+    assert "b.wav is given more than once" in caplog.text
+
+
+def test_damaged_sound_is_recognised_up_to_the_damage(counting, tmp_path, capsys):
+    noise = np.random.default_rng(0).normal(0, 0.1, 160_000)
+    soundfile.write(tmp_path / "whole.flac", noise, 16000)
+    content = (tmp_path / "whole.flac").read_bytes()
+    cut = tmp_path / "cut.flac"
+    cut.write_bytes(content[: len(content) // 2])
+    assert main(["transcribe", str(cut)]) == 1
+    out, error = capsys.readouterr()
+    assert out == "1초 2초 3초 4초\n"
+    assert "cut.flac is cut short or damaged after 4." in error and error.count("\n") == 1
+    assert main(["transcribe", str(cut), "-o", str(tmp_path / "out")]) == 1
+    assert (tmp_path / "out" / "cut.txt").read_text(encoding="utf-8") == out
+
+
 SLOW = """
 import sys, time
 from asr.cli import transcribe
@@ -249,7 +302,9 @@ def test_interrupt_stops_in_the_middle_of_a_file(tmp_path):
     soundfile.write(tmp_path / "long.flac", np.zeros(16000 * 600), 16000)
     command = [sys.executable, "-c", SLOW, "transcribe", tmp_path / "long.flac"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               env=os.environ | {"PYTHONPATH": str(ROOT)})
+                               env=os.environ | {"PYTHONPATH": str(ROOT)},
+                               # A test run in the background has SIGINT ignored; children inherit.
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert process.stdout.readline() == "heard\n"
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
@@ -314,14 +369,57 @@ def test_info_lists_known_models(capsys, monkeypatch, tmp_path):
     assert "ko-kaldi" in out and str(tmp_path) in out
 
 
+@pytest.mark.parametrize("option", ["--frame-length", "--frame-shift"])
+def test_features_of_endless_frames_are_refused(sounds, tmp_path, capsys, option):
+    arguments = ["features", str(sounds / "b.wav"), "--output", str(tmp_path / "x.npy")]
+    assert main([*arguments, option, "1e9"]) == 2
+    assert f"{option}" in capsys.readouterr().err and not (tmp_path / "x.npy").exists()
+
+
 def test_pronounce(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("국물\n"))
+    stdin = io.TextIOWrapper(io.BytesIO("\ufeff국물\n".encode()), encoding="ascii")
+    monkeypatch.setattr(sys, "stdin", stdin)
     assert main(["pronounce", "값이", "-"]) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = [line.split("\t") for line in lines]
     assert [row[0] for row in rows] == ["값이", "국물"]
     assert [row[1].split("/")[0] for row in rows] == ["갑씨", "궁물"]
     assert rows[1][2] == "g u ng m u l2"
+
+
+def test_pronounce_refuses_what_is_not_utf_8(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("값\n".encode() + b"\xb0\n")))
+    assert main(["pronounce", "-"]) == 1
+    assert "<stdin> line 2 is not UTF-8" in capsys.readouterr().err
+    assert main(["pronounce", os.fsdecode(b"\xb0\xa1")]) == 1
+    assert "not UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "left_out"), [("밥 ㅋㅋ 먹자", "ㅋㅋ"), ("蠻 소리", "蠻"),
+                                                ("좋아 😀", "😀"), ("國手戰", "手戰"),
+                                                ("5㎏ ½.", None)])
+def test_pronounce_says_what_it_leaves_out(text, left_out, capsys, caplog):
+    assert main(["pronounce", text]) == 0
+    assert capsys.readouterr().out.startswith(f"{text}\t")
+    said = [record.args[1] for record in caplog.records]
+    assert said == ([left_out] if left_out else [])
+
+
+def test_import_kaldi_looks_at_its_arguments_first(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("asr.importing.import_kaldi", lambda *args, **kwargs: None)
+    out = tmp_path / "out"
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").write_text("x")
+    write_bundle(out, Manifest("tiny", "ko", 16000, "CC0-1.0"), {})
+    for arguments, message in [
+        ([out], "already holds a model: give --force"),
+        ([tmp_path / "full"], "exists and is not a model"),
+        ([tmp_path / "new", "--lm", tmp_path / "none.lm"], "none.lm: no such file"),
+        ([tmp_path / "full" / "x" / "new"], "cannot be written: Not a directory"),
+    ]:
+        assert main(["import-kaldi", str(tmp_path), *map(str, arguments)]) == 1
+        assert message in capsys.readouterr().err
+    assert main(["import-kaldi", str(tmp_path), str(out), "--force"]) == 0
 
 
 def test_import_kaldi_reports_a_wrong_folder(tmp_path, capsys):

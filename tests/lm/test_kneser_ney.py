@@ -67,11 +67,11 @@ def test_tiny_corpora_get_fallback_discounts_and_one_warning(
         corpora = [tiny, large, words]
         found = estimate_discounts(count_ngrams(corpora, 3, len(vocabulary), vocabulary.bos))
     assert all(row[0] == row[2] == (0.5, 1.0, 1.5) != row[1] for row in found)
-    (record,) = caplog.records
+    (record,) = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert "discounts of corpus 1 (order 1, 2, 3); using 0.5, 1, 1.5" in record.getMessage()
     caplog.clear()
     estimate_discounts(count_ngrams([tiny] * 9, 2, len(vocabulary), vocabulary.bos))
-    (record,) = caplog.records
+    (record,) = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert "corpus 4 (order 1, 2), 5 more;" in record.getMessage()
 
 
