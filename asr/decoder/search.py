@@ -125,10 +125,6 @@ class _Records(NamedTuple):
     start: NDArray[np.int32]
 
 
-class _Progress(NamedTuple):
-    at: NDArray[np.int64]
-
-
 class Decoder:
     """Graph, language model and look-ahead, ready to search. Immutable.
 
@@ -213,7 +209,7 @@ class Search:
             np.full(MEMO_ROWS, -1, np.int64), np.empty(rows, np.float32), np.empty(rows, np.int32)
         )
         self._records = _new_records(1 << 16)
-        self._progress = _Progress(np.zeros(5, np.int64))
+        self._at = np.zeros(5, np.int64)  # see kernels.ROW and what follows it
         self._begin(config.lm_scale)
 
     def _begin(self, lm_scale: float) -> None:
@@ -224,24 +220,24 @@ class Search:
             -lm_scale * STEP * float(lm.lookahead[lm.last_word[decoder.start_state], 0])
         )
         self._tokens.record[0] = -1
-        self._progress.at[2] = 1
+        self._at[kernels.COUNT] = 1
 
     @property
     def frames(self) -> int:
         """Frames searched so far."""
-        return int(self._progress.at[1])
+        return int(self._at[kernels.FRAME])
 
     @property
     def active(self) -> int:
         """Tokens alive after the last frame."""
-        return int(self._progress.at[2])
+        return int(self._at[kernels.COUNT])
 
     def advance(self, loglikes: NDArray[np.float32]) -> None:
         """Search on through ``loglikes``: float32 [T, pdfs], log-likelihoods or chain scores."""
         scores = self._decoder.check_scores(loglikes)
-        self._progress.at[0] = 0
-        while self._progress.at[0] < len(scores):
-            needed = self._progress.at[3] + kernels.RECORDS_PER_TOKEN * self.active + 1
+        self._at[kernels.ROW] = 0
+        while self._at[kernels.ROW] < len(scores):
+            needed = self._at[kernels.MADE] + kernels.RECORDS_PER_TOKEN * self.active + 1
             if needed > len(self._records.unit):
                 self._records = _grown(self._records, int(2 * needed))
             kernels.advance(
@@ -254,7 +250,7 @@ class Search:
                 self._spare,
                 self._records,
                 scores,
-                self._progress,
+                self._at,
             )
 
     def best_path(self) -> BestPath:
