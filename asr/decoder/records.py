@@ -1,0 +1,92 @@
+"""What a search writes down as it goes: a lattice of LM units, exact and without copies.
+
+A *record* is one event of a path: a unit was said, or a pause was made. It points to the record
+before it, so a token holds its whole history in one number. When two tokens with different
+histories meet in the same place, the better one lives on, and a *union* record says so: it points
+to both histories and holds by how much the worse one loses. Whatever follows is the same for both,
+so the score of any path is the best score less the losses of the alternatives that it takes:
+
+    score(path) = score(final token) − Σ loss(unions left by their ``other`` side)
+
+Records are numbered in the order they are made, hence ``previous`` and ``other`` are always smaller
+than the record's own number: the records are a directed acyclic graph in topological order.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+PAUSE = -1
+"""In ``unit``: a pause was made."""
+UNION = -2
+"""In ``unit``: two histories met."""
+
+
+class Records(NamedTuple):
+    """Arrays of records, of which the first so many are in use.
+
+    previous: int32 [N], the record before it, −1 for none; of a union, the better history.
+    other: int32 [N], of a union, the worse history; else −1 (a union's sides may be −1, no history).
+    unit: int32 [N], the LM unit that was said, or PAUSE or UNION.
+    start: int32 [N], the frame in which the unit or pause began; of a union, that of the meeting.
+    lm: float32 [N], log-probability (nats, unscaled) of the unit; 0 for others.
+    bonus: float32 [N], what else the unit added to the score: bonuses, user words (nats).
+    loss: float32 [N], of a union, by how much the worse history is worse (nats); else 0.
+    """
+
+    previous: NDArray[np.int32]
+    other: NDArray[np.int32]
+    unit: NDArray[np.int32]
+    start: NDArray[np.int32]
+    lm: NDArray[np.float32]
+    bonus: NDArray[np.float32]
+    loss: NDArray[np.float32]
+
+
+def new_records(capacity: int) -> Records:
+    """Room for that many records."""
+    ints = [np.zeros(capacity, np.int32) for _ in range(4)]
+    floats = [np.zeros(capacity, np.float32) for _ in range(3)]
+    return Records(*ints, *floats)
+
+
+def grown_records(records: Records, capacity: int) -> Records:
+    """A copy with room for more."""
+    larger = new_records(capacity)
+    for old, new in zip(records, larger, strict=True):
+        new[: len(old)] = old
+    return larger
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def add_event(
+    records: Any, made: int, previous: int, unit: int, start: int, lm: float, bonus: float
+) -> int:
+    """Write record number ``made``: ``unit`` (or PAUSE) from frame ``start`` on. The next number."""
+    records.previous[made] = previous
+    records.other[made] = -1
+    records.unit[made] = unit
+    records.start[made] = start
+    records.lm[made] = lm
+    records.bonus[made] = bonus
+    records.loss[made] = 0.0
+    return made + 1
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def add_union(
+    records: Any, made: int, better: int, worse: int, frame: int, loss: float
+) -> int:
+    """Write record number ``made``: two histories met, and one is ``loss`` worse. The next number."""
+    records.previous[made] = better
+    records.other[made] = worse
+    records.unit[made] = UNION
+    records.start[made] = frame
+    records.lm[made] = 0.0
+    records.bonus[made] = 0.0
+    records.loss[made] = loss
+    return made + 1
