@@ -23,9 +23,10 @@ from asr.hmm.phones import Position
 ROOT_NODE = 0
 MAX_PDFS = 1 << 20
 DTYPES = {
-    "kind": np.int8, "node": np.int32, "forward": np.int32, "loop": np.int32,
+    "kind": np.int8, "node": np.int32, "first": np.uint8, "final": np.uint8,
+    "forward": np.int32, "loop": np.int32, "loop_cost": np.float32,
     "arc_begin": np.int64, "arc_target": np.int32, "arc_cost": np.float32,
-    "arc_unit": np.int32, "final": np.uint8, "start": np.int32,
+    "arc_unit": np.int32, "start": np.int32,
 }  # fmt: skip
 NUM_NODES = 1 + 2 * len(ONSETS) * (1 + len(NUCLEI))
 
@@ -47,9 +48,13 @@ class HclGraph:
 
     Attributes:
         kind: int8 [S], :class:`~asr.graph.lexicon.Kind`.
-        node: int32 [S], look-ahead node of onset and vowel states, else ``ROOT_NODE``.
-        forward: int32 [E], the pdf scored in a phone's first frame.
+        node: int32 [S], look-ahead node of the first syllable of the unit that is being spelled;
+            ``ROOT_NODE`` in pauses and between units. States of a unit's further syllables, and
+            the codas and pending states before them, keep the vowel node of the first.
+        first: uint8 [S], 1 for onsets and vowels of a unit's first syllable, else 0.
+        forward: int32 [E], the pdf scored in a state's first frame.
         loop: int32 [E], the pdf scored in its further frames.
+        loop_cost: float32 [E] (nats), what each further frame costs; 0 in chain models.
         arc_begin: int64 [S + 1], arcs of state s are ``arc_begin[s]:arc_begin[s + 1]``.
         arc_target: int32 [A]; arc_cost: float32 [A] (nats); arc_unit: int32 [A], LM unit or −1,
             ascending within a state.
@@ -59,8 +64,10 @@ class HclGraph:
 
     kind: NDArray[np.int8]
     node: NDArray[np.int32]
+    first: NDArray[np.uint8]
     forward: NDArray[np.int32]
     loop: NDArray[np.int32]
+    loop_cost: NDArray[np.float32]
     arc_begin: NDArray[np.int64]
     arc_target: NDArray[np.int32]
     arc_cost: NDArray[np.float32]
@@ -98,8 +105,9 @@ class HclGraph:
     def _is_shaped(self) -> bool:
         states, arcs, emitting = len(self.kind), len(self.arc_target), len(self.forward)
         lengths = {
-            "kind": states, "node": states, "final": states, "arc_begin": states + 1,
-            "forward": emitting, "loop": emitting, "start": 1,
+            "kind": states, "node": states, "first": states, "final": states,
+            "forward": emitting, "loop": emitting, "loop_cost": emitting, "start": 1,
+            "arc_begin": states + 1,
             "arc_target": arcs, "arc_cost": arcs, "arc_unit": arcs,
         }  # fmt: skip
         return 0 < emitting <= states and all(
@@ -110,36 +118,57 @@ class HclGraph:
     def _is_connected(self) -> bool:
         """Whether indices are in range, and arcs lead where the search expects."""
         states, arcs, emitting = len(self.kind), len(self.arc_target), len(self.forward)
-        pending = np.arange(states) >= emitting
         counts = np.diff(self.arc_begin)
-        if not (
-            np.array_equal(self.kind == Kind.PENDING, pending)
+        return (
+            np.array_equal(self.kind == Kind.PENDING, np.arange(states) >= emitting)
             and _within(self.kind, len(Kind))
             and _within(self.arc_target, states)
             and _within(self.node, NUM_NODES)
+            and _within(self.first, 2)
             and _within(self.forward, MAX_PDFS)
             and _within(self.loop, MAX_PDFS)
             and _within(self.start, emitting)
             and (self.arc_begin[0], self.arc_begin[-1]) == (0, arcs)
             and bool(np.all(counts >= 0))
-            and bool(np.isfinite(self.arc_cost).all())
-        ):
-            return False
-        vowel = self.kind == Kind.VOWEL
-        leaves_vowel = np.repeat(vowel, counts)
-        pauses = np.repeat(pending, counts) & (self.kind[self.arc_target] == Kind.SILENCE)
-        pauses_of = np.bincount(np.repeat(np.arange(states), counts)[pauses], minlength=states)
+            and bool(np.isfinite(self.arc_cost).all() and np.isfinite(self.loop_cost).all())
+            and self._is_spelled(np.repeat(np.arange(states), counts))
+        )
+
+    def _is_spelled(self, source: NDArray[np.int64]) -> bool:
+        """Whether labels, inner and outer pending states and pauses are where they may be.
+
+        ``source`` is each arc's state. A vowel's unlabelled arcs lead to inner pending states (in
+        the midst of a unit), its labelled ones to outer pending states (between units).
+        """
+        states = len(self.kind)
+        vowel, pending = self.kind == Kind.VOWEL, self.kind == Kind.PENDING
+        inner = pending & (self.node != ROOT_NODE)
+        labelled = self.arc_unit >= 0
+        to_silence = self.kind[self.arc_target] == Kind.SILENCE
+        within_state = np.diff(source) == 0
         return (
-            np.array_equal(pending[self.arc_target], leaves_vowel)
-            and np.array_equal(self.arc_unit >= 0, leaves_vowel)
-            and int(counts[vowel].max(initial=0)) <= len(CODAS)
-            and int(pauses_of.max(initial=0)) <= 1
+            np.array_equal(pending[self.arc_target], vowel[source])
+            and np.array_equal(inner[self.arc_target], vowel[source] & ~labelled)
+            and bool(np.all(vowel[source[labelled]]))
+            and bool(np.all(np.diff(self.arc_unit)[within_state] >= 0))
+            and bool(np.all(self.arc_unit >= -1))
+            and _most(source[vowel[source] & labelled], states) <= len(CODAS)
+            and _most(source[vowel[source] & ~labelled], states) <= len(CODAS)
+            and _most(source[pending[source] & to_silence], states) <= 1
+            and not bool(np.any(inner[source] & to_silence))
+            and not bool(np.any(inner & (self.final > 0)))
+            and bool(np.all(np.isin(self.kind[self.first > 0], (Kind.ONSET, Kind.VOWEL))))
         )
 
 
 def _within(indices: NDArray[np.generic], size: int) -> bool:
     values = np.asarray(indices)
     return bool(values.size == 0 or (int(values.min()) >= 0 and int(values.max()) < size))
+
+
+def _most(states: NDArray[np.int64], size: int) -> int:
+    """How often the most frequent state occurs."""
+    return int(np.bincount(states, minlength=size).max(initial=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +215,10 @@ def compile_hcl(
     return HclGraph(
         kind=np.array([node.state.kind for node in nodes], np.int8),
         node=np.array([_lookahead_node(node.state) for node in nodes], np.int32),
+        first=np.array([node.state.kind in (Kind.ONSET, Kind.VOWEL) for node in nodes], np.uint8),
         forward=np.array([node.forward for node in emitting], np.int32),
         loop=np.array([node.loop for node in emitting], np.int32),
+        loop_cost=np.zeros(len(emitting), np.float32),
         arc_begin=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         arc_target=np.array([index[edge.target] for edge in flat], np.int32),
         arc_cost=np.array([edge.cost for edge in flat], np.float32),
