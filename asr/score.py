@@ -6,19 +6,22 @@ pass through `asr.hangul.normalize.scoring_text` first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.errors import DataError
-from asr.hangul.jamo import is_syllable, to_jamo
+from asr.hangul.jamo import to_jamo
 from asr.hangul.normalize import scoring_text
 
 if TYPE_CHECKING:
     import jiwer
 
 NORMALISATION = "NFC; Hangul syllables, Latin letters, digits and single spaces kept"
+# Syllables and every kind of jamo: text in NFD is Hangul too.
+_HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\ua960-\ua97f\uac00-\ud7ff\uffa0-\uffdc]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,14 @@ class SpacingCounts:
     missing: int
     extra: int
     places: int
+
+    def __add__(self, other: SpacingCounts) -> SpacingCounts:
+        return SpacingCounts(
+            self.agreed + other.agreed,
+            self.missing + other.missing,
+            self.extra + other.extra,
+            self.places + other.places,
+        )
 
     @property
     def precision(self) -> float:
@@ -129,6 +140,43 @@ def score(references: Sequence[str], hypotheses: Sequence[str]) -> ScoreReport:
     >>> score(["오늘 날씨가 좋다"], ["오늘날씨가 좋아"]).cer.rate
     0.14285714285714285
     """
+    return align(references, hypotheses).report()
+
+
+@dataclass(frozen=True, slots=True)
+class Alignments:
+    """jiwer's alignments of normalised texts in every unit; utterance i is item i of each."""
+
+    references: list[str]
+    hypotheses: list[str]
+    characters: jiwer.CharacterOutput
+    characters_with_spaces: jiwer.CharacterOutput
+    words: jiwer.WordOutput
+    jamo: jiwer.CharacterOutput
+
+    def report(self) -> ScoreReport:
+        """The five scores, summed over the utterances."""
+        return ScoreReport(
+            utterances=len(self.references),
+            cer=_counts("characters without spaces", self.characters),
+            cer_with_spaces=_counts("characters with spaces", self.characters_with_spaces),
+            wer=_counts("eojeol", self.words),
+            jamo=_counts("jamo without spaces", self.jamo),
+            spacing=sum(self.spacing(), start=SpacingCounts(0, 0, 0, 0)),
+        )
+
+    def spacing(self) -> list[SpacingCounts]:
+        """The spaces of each utterance."""
+        return [
+            _spacing(ref, hyp, chunks)
+            for ref, hyp, chunks in zip(
+                self.references, self.hypotheses, self.characters.alignments, strict=True
+            )
+        ]
+
+
+def align(references: Sequence[str], hypotheses: Sequence[str]) -> Alignments:
+    """Normalise the texts and align them pair by pair; raises DataError as `score` does."""
     if len(references) != len(hypotheses):
         raise DataError(
             f"{len(references)} references but {len(hypotheses)} hypotheses: give one for each."
@@ -139,15 +187,13 @@ def score(references: Sequence[str], hypotheses: Sequence[str]) -> ScoreReport:
         raise DataError("The references hold no Hangul, Latin letter or digit to score against.")
     bare_refs = [text.replace(" ", "") for text in refs]
     bare_hyps = [text.replace(" ", "") for text in hyps]
-    characters = _align_characters(bare_refs, bare_hyps)
-    jamo = _align_characters(list(map(to_jamo, bare_refs)), list(map(to_jamo, bare_hyps)))
-    return ScoreReport(
-        utterances=len(refs),
-        cer=_counts("characters without spaces", characters),
-        cer_with_spaces=_counts("characters with spaces", _align_characters(refs, hyps)),
-        wer=_counts("eojeol", _align_words(refs, hyps)),
-        jamo=_counts("jamo without spaces", jamo),
-        spacing=_spacing(refs, hyps, characters),
+    return Alignments(
+        references=refs,
+        hypotheses=hyps,
+        characters=_align_characters(bare_refs, bare_hyps),
+        characters_with_spaces=_align_characters(refs, hyps),
+        words=_align_words(refs, hyps),
+        jamo=_align_characters(list(map(to_jamo, bare_refs)), list(map(to_jamo, bare_hyps))),
     )
 
 
@@ -172,25 +218,24 @@ def _counts(unit: str, alignment: jiwer.CharacterOutput | jiwer.WordOutput) -> E
     )
 
 
-def _spacing(refs: list[str], hyps: list[str], characters: jiwer.CharacterOutput) -> SpacingCounts:
+def _spacing(ref: str, hyp: str, chunks: list[jiwer.AlignmentChunk]) -> SpacingCounts:
     """Compare spaces inside the stretches where the aligned characters are equal.
 
     A stretch of n equal characters has n-1 places between them; a place beside a wrong, missing
     or added character is not judged.
     """
     agreed = missing = extra = places = 0
-    for ref, hyp, chunks in zip(refs, hyps, characters.alignments, strict=True):
-        ref_spaces, hyp_spaces = _space_positions(ref), _space_positions(hyp)
-        for chunk in chunks:
-            if chunk.type != "equal":
-                continue
-            for offset in range(1, chunk.ref_end_idx - chunk.ref_start_idx):
-                in_ref = chunk.ref_start_idx + offset in ref_spaces
-                in_hyp = chunk.hyp_start_idx + offset in hyp_spaces
-                places += 1
-                agreed += in_ref and in_hyp
-                missing += in_ref and not in_hyp
-                extra += in_hyp and not in_ref
+    ref_spaces, hyp_spaces = _space_positions(ref), _space_positions(hyp)
+    for chunk in chunks:
+        if chunk.type != "equal":
+            continue
+        for offset in range(1, chunk.ref_end_idx - chunk.ref_start_idx):
+            in_ref = chunk.ref_start_idx + offset in ref_spaces
+            in_hyp = chunk.hyp_start_idx + offset in hyp_spaces
+            places += 1
+            agreed += in_ref and in_hyp
+            missing += in_ref and not in_hyp
+            extra += in_hyp and not in_ref
     return SpacingCounts(agreed, missing, extra, places)
 
 
@@ -219,7 +264,7 @@ def read_text_table(path: str | Path) -> TextTable:
     fields = [line.split(maxsplit=1) for line in lines if line.strip()]
     if not fields:
         raise DataError(f"{path} has no text: give a file with one utterance a line.")
-    if any(map(is_syllable, "".join(field[0] for field in fields))):
+    if _HANGUL.search("".join(field[0] for field in fields)):
         return TextTable({str(n): line for n, line in enumerate(lines, start=1)}, has_ids=False)
     texts: dict[str, str] = {}
     for name, *rest in fields:
@@ -242,10 +287,19 @@ def _decoded_lines(path: Path) -> list[str]:
     return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
 
 
-def score_files(reference: str | Path, hypothesis: str | Path) -> ScoreReport:
-    """Score two files of `read_text_table`, utterances matched by id or by line number.
+@dataclass(frozen=True, slots=True)
+class TextPairs:
+    """Utterances of two files, matched: ids (or line numbers), references and hypotheses."""
 
-    Raises DataError as `read_text_table` and `score` do, and when the utterances differ.
+    names: list[str]
+    references: list[str]
+    hypotheses: list[str]
+
+
+def read_pairs(reference: str | Path, hypothesis: str | Path) -> TextPairs:
+    """Read two files of `read_text_table` and match their utterances by id or by line number.
+
+    Raises DataError as `read_text_table` does, and when the utterances differ.
     """
     refs, hyps = read_text_table(reference), read_text_table(hypothesis)
     if refs.has_ids != hyps.has_ids:
@@ -258,4 +312,11 @@ def score_files(reference: str | Path, hypothesis: str | Path) -> ScoreReport:
             f"{reference} and {hypothesis} differ in {len(strays)} {what} "
             f"(first: {strays[0]}): each utterance must be in both."
         )
-    return score(list(refs.texts.values()), [hyps.texts[name] for name in refs.texts])
+    names = list(refs.texts)
+    return TextPairs(names, list(refs.texts.values()), [hyps.texts[name] for name in names])
+
+
+def score_files(reference: str | Path, hypothesis: str | Path) -> ScoreReport:
+    """Score two files; raises DataError as `read_pairs` and `score` do."""
+    pairs = read_pairs(reference, hypothesis)
+    return score(pairs.references, pairs.hypotheses)
