@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from asr.errors import UsageError
 
 MOST_ACTIVE = 1_000_000
+MOST_LATTICE = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class DecoderConfig:
         unit_bonus: added per unit (nats); balances deletions against insertions.
         space_bonus: added per unit that starts an eojeol (nats), on top; the language model's text
             leaves out more spaces than careful writing does.
+        lattice_beam: paths this far (nats) below the best are kept for N-best lists and
+            confidences; 0 keeps the best one only.
     """
 
     beam: float = 11.0
@@ -28,6 +31,7 @@ class DecoderConfig:
     lm_scale: float = 1.3
     unit_bonus: float = 1.0
     space_bonus: float = 1.0
+    lattice_beam: float = 6.0
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.beam < math.inf:
@@ -40,3 +44,7 @@ class DecoderConfig:
             raise UsageError(f"lm_scale must be a number and not negative, not {self.lm_scale}")
         if not (math.isfinite(self.unit_bonus) and math.isfinite(self.space_bonus)):
             raise UsageError("unit_bonus and space_bonus must be finite numbers")
+        if not 0.0 <= self.lattice_beam <= MOST_LATTICE:
+            raise UsageError(
+                f"lattice_beam must be a number from 0 to {MOST_LATTICE:g}, not {self.lattice_beam}"
+            )

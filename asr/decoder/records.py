@@ -30,9 +30,9 @@ class Records(NamedTuple):
     """Arrays of records, of which the first so many are in use.
 
     previous: int32 [N], the record before it, −1 for none; of a union, the better history.
-    other: int32 [N], of a union, the worse history; else −1 (a union's sides may be −1, no history).
+    other: int32 [N], of a union, the worse history (−1 may be one side: no history); else −1.
     unit: int32 [N], the LM unit that was said, or PAUSE or UNION.
-    start: int32 [N], the frame in which the unit or pause began; of a union, that of the meeting.
+    start: int32 [N], the frame in which the unit or pause began; of a union, the meeting's.
     lm: float32 [N], log-probability (nats, unscaled) of the unit; 0 for others.
     bonus: float32 [N], what else the unit added to the score: bonuses, user words (nats).
     loss: float32 [N], of a union, by how much the worse history is worse (nats); else 0.
@@ -66,7 +66,7 @@ def grown_records(records: Records, capacity: int) -> Records:
 def add_event(
     records: Any, made: int, previous: int, unit: int, start: int, lm: float, bonus: float
 ) -> int:
-    """Write record number ``made``: ``unit`` (or PAUSE) from frame ``start`` on. The next number."""
+    """Write record ``made``: ``unit`` (or PAUSE) from frame ``start`` on; the next number."""
     records.previous[made] = previous
     records.other[made] = -1
     records.unit[made] = unit
@@ -81,7 +81,7 @@ def add_event(
 def add_union(
     records: Any, made: int, better: int, worse: int, frame: int, loss: float
 ) -> int:
-    """Write record number ``made``: two histories met, and one is ``loss`` worse. The next number."""
+    """Write record ``made``: two histories met, one of them ``loss`` worse; the next number."""
     records.previous[made] = better
     records.other[made] = worse
     records.unit[made] = UNION

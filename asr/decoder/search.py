@@ -1,4 +1,4 @@
-"""The search: acoustic scores in, best path of LM units with times out.
+"""The search: acoustic scores in, the best path of LM units or a lattice out.
 
 One :class:`Decoder` (immutable, shared between threads) makes cheap :class:`Search` objects, one
 per utterance. HCL and the language model are composed on the fly with look-ahead; see
@@ -7,31 +7,31 @@ per utterance. HCL and the language model are composed on the fly with look-ahea
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr.decoder import kernels
 from asr.decoder.config import DecoderConfig
+from asr.decoder.language import BiasArrays, Language, UnitTable
+from asr.decoder.lattice import DecodedUnit, Endings, Lattice
+from asr.decoder.records import PAUSE, UNION, add_event, grown_records, new_records
 from asr.errors import ModelError
-from asr.graph.hcl import NUM_NODES, HclGraph
+from asr.graph.hcl import HclGraph
 from asr.graph.lexicon import Kind
-from asr.graph.lookahead import STEP, last_words, lookahead_table, unit_nodes
+from asr.graph.lookahead import STEP, state_ahead
 from asr.lm.automaton import LmAutomaton
 from asr.lm.units import EOJEOL_MARK
 
+if TYPE_CHECKING:
+    from asr.graph.bias import BiasAutomaton
 
-@dataclass(frozen=True, slots=True)
-class DecodedUnit:
-    """One LM unit of the best path; ``start`` and ``end`` are frames, end exclusive."""
-
-    unit: str
-    start: int
-    end: int
+__all__ = ["BestPath", "DecodedUnit", "Decoder", "Search"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class BestPath:
 
 
 MEMO_ROWS = 1 << 14
+FIRST_RECORDS = 1 << 17
 log = logging.getLogger(__name__)
 
 #: Room for new tokens. The bound is tightened as they come; should they fill it all the same, those
@@ -58,8 +59,10 @@ TOKENS_PER_ACTIVE = 6
 class _Graph(NamedTuple):
     kind: NDArray[np.int8]
     node: NDArray[np.int32]
+    first: NDArray[np.uint8]
     forward: NDArray[np.int32]
     loop: NDArray[np.int32]
+    loop_cost: NDArray[np.float32]
     arc_begin: NDArray[np.int64]
     arc_target: NDArray[np.int32]
     arc_cost: NDArray[np.float32]
@@ -67,18 +70,8 @@ class _Graph(NamedTuple):
     final: NDArray[np.uint8]
     arc_forward: NDArray[np.int32]
     arc_node: NDArray[np.int32]
+    label_begin: NDArray[np.int64]  # where a state's arcs with labels begin
     labels: NDArray[np.int32]  # states with the same list of labels have the same number
-
-
-class _Lm(NamedTuple):
-    arc_begin: NDArray[np.int32]
-    arc_word: NDArray[np.uint16]
-    arc_next: NDArray[np.int32]
-    arc_logp: NDArray[np.float32]
-    backoff_state: NDArray[np.int32]
-    backoff_logp: NDArray[np.float32]
-    last_word: NDArray[np.int32]
-    lookahead: NDArray[np.uint8]
 
 
 class _Options(NamedTuple):
@@ -87,17 +80,21 @@ class _Options(NamedTuple):
     lm_scale: float
     bonus: NDArray[np.float32]
     lookahead_step: float
+    lattice_beam: float
+    most_records: int
 
 
 class _Memo(NamedTuple):
     """LM scores of a vowel state's labels after an LM state, as computed lately.
 
-    key: int64 [N]; logp: float32 [N, labels]; following: int32 [N, labels], the next LM states.
+    key: int64 [N]; logp: float32 [N, labels]; following: int32 [N, labels], the next LM states;
+    ahead: int32 [N, labels], their look-ahead rows.
     """
 
     key: NDArray[np.int64]
     logp: NDArray[np.float32]
     following: NDArray[np.int32]
+    ahead: NDArray[np.int32]
 
 
 class _Table(NamedTuple):
@@ -114,15 +111,19 @@ class _Table(NamedTuple):
 class _Tokens(NamedTuple):
     state: NDArray[np.int32]
     lm_state: NDArray[np.int32]
+    bias: NDArray[np.int32]
     score: NDArray[np.float64]
     record: NDArray[np.int32]
     start: NDArray[np.int32]
 
 
-class _Records(NamedTuple):
-    previous: NDArray[np.int32]
+class _Found(NamedTuple):
+    token: NDArray[np.int32]
     unit: NDArray[np.int32]
-    start: NDArray[np.int32]
+    score: NDArray[np.float64]
+    lm: NDArray[np.float32]
+    bonus: NDArray[np.float32]
+    end: NDArray[np.float32]
 
 
 class Decoder:
@@ -131,43 +132,87 @@ class Decoder:
     Args:
         graph: compiled HCL.
         lm: the language model as an automaton over the same units as the graph's labels.
-        lookahead: the table of :func:`~asr.graph.lookahead.lookahead_table`, if at hand.
+        lookahead: its look-ahead table, if at hand: uint8 [rows, NUM_NODES].
+        row: int32 [LM states], the table's row of each; None where that is the last unit.
     """
 
     def __init__(
-        self, graph: HclGraph, lm: LmAutomaton, lookahead: NDArray[np.uint8] | None = None
+        self,
+        graph: HclGraph,
+        lm: LmAutomaton,
+        lookahead: NDArray[np.uint8] | None = None,
+        row: NDArray[np.int32] | None = None,
     ) -> None:
-        words = lm.vocabulary.units
-        if lookahead is not None and lookahead.shape != (len(words) + 1, NUM_NODES):
-            raise ModelError("the look-ahead table does not fit the language model; build it again")
+        self.language = Language.of(lm, lookahead, row)
+        self.hcl = graph
+        self.lm = lm
+        words = self.language.units
         if graph.arc_unit.size and int(graph.arc_unit.max()) >= len(words):
             raise ModelError("the graph has units that the language model lacks; build it again")
-        self.words = words
-        self.eos = lm.eos
+        for what, size, bits in (
+            ("graph", len(graph.kind), kernels.STATE_BITS),
+            ("language model", lm.states, kernels.LM_BITS),
+        ):
+            if size > 1 << bits:
+                raise ModelError(f"the {what} has {size} states; the search takes {1 << bits}")
+        self.unit_table = UnitTable.of(words)
         self.initial = np.array([word.startswith(EOJEOL_MARK) for word in words])
-        self.start_state = int(lm.start_state)
         self.graph_start = int(graph.start[0])
         self.num_pdfs = 1 + int(max(graph.forward.max(), graph.loop.max()))
         self._graph = _flat(graph)
-        vowels = np.flatnonzero(graph.kind == Kind.VOWEL)
-        labels = graph.arc_begin[vowels + 1] - graph.arc_begin[vowels]
-        self.most_labels = int(labels.max(initial=1))
-        if lookahead is None:
-            lookahead = lookahead_table(lm, unit_nodes(words))
-        self._lm = _Lm(
-            lm.arc_begin,
-            lm.arc_word,
-            lm.arc_next,
-            lm.arc_logp,
-            lm.backoff_state,
-            lm.backoff_logp,
-            last_words(lm),
-            lookahead,
-        )
+        self._ahead = state_ahead(graph, lm)
+        labels = graph.arc_begin[1:] - self._graph.label_begin
+        self.most_labels = int(labels[graph.kind == Kind.VOWEL].max(initial=1))
+        self.most_records = _most_records(graph)
+        self.no_words = self.unit_table.bias_arrays(None)
 
-    def search(self, config: DecoderConfig | None = None) -> Search:
-        """A new search for one utterance."""
-        return Search(self, config or DecoderConfig())
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The language model's units by id."""
+        return self.language.units
+
+    def with_language(
+        self,
+        lm: LmAutomaton,
+        lookahead: NDArray[np.uint8] | None = None,
+        row: NDArray[np.int32] | None = None,
+    ) -> Decoder:
+        """The same graph with another language model (or grammar) over the same units.
+
+        Raises:
+            ModelError: its units differ.
+        """
+        if lm.vocabulary.units != self.words:
+            raise ModelError("the other language model has other units; build a graph for it")
+        other = copy.copy(self)
+        other.lm, other.language = lm, Language.of(lm, lookahead, row)
+        other._ahead = state_ahead(self.hcl, lm)
+        return other
+
+    def search(
+        self, config: DecoderConfig | None = None, bias: BiasAutomaton | None = None
+    ) -> Search:
+        """A new search for one utterance.
+
+        Args:
+            bias: the user's words (:mod:`asr.graph.bias`).
+        """
+        arrays = self.no_words if bias is None else self.unit_table.bias_arrays(bias)
+        if len(arrays.fail) > 1 << kernels.BIAS_BITS:
+            raise ModelError(f"the user's words make {len(arrays.fail)} states; use fewer words")
+        return Search(self, config or DecoderConfig(), arrays)
+
+    def graph_arrays(self, lm_scale: float) -> _Graph:
+        """The graph with what is known of a unit beyond its first syllable paid along its arcs.
+
+        What is paid in advance is paid back where the unit ends, so scores stay exact.
+        """
+        if not self._ahead.any():
+            return self._graph
+        source = np.repeat(np.arange(len(self._ahead)), np.diff(self._graph.arc_begin))
+        gained = self._ahead[self._graph.arc_target] - self._ahead[source]
+        cost = (self._graph.arc_cost - lm_scale * gained).astype(np.float32)
+        return self._graph._replace(arc_cost=cost)
 
     def check_scores(self, loglikes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Acoustic scores, float32 [T, pdfs] and C-contiguous.
@@ -188,8 +233,11 @@ class Decoder:
 class Search:
     """The state of one utterance's search: feed scores with :meth:`advance`, then read the path."""
 
-    def __init__(self, decoder: Decoder, config: DecoderConfig) -> None:
+    def __init__(self, decoder: Decoder, config: DecoderConfig, bias: BiasArrays) -> None:
         self._decoder = decoder
+        self._config = config
+        self._bias = bias
+        self._graph = decoder.graph_arrays(config.lm_scale)
         bonus = config.unit_bonus + config.space_bonus * decoder.initial
         self._options = _Options(
             float(config.beam),
@@ -197,6 +245,8 @@ class Search:
             float(config.lm_scale),
             bonus.astype(np.float32),
             STEP,
+            float(config.lattice_beam) or -1.0,
+            decoder.most_records,
         )
         capacity = TOKENS_PER_ACTIVE * config.max_active + 4096
         self._tokens = _new_tokens(capacity)
@@ -206,18 +256,22 @@ class Search:
         self._table = _Table(table, table.view(np.int32))
         rows = (MEMO_ROWS, decoder.most_labels)
         self._memo = _Memo(
-            np.full(MEMO_ROWS, -1, np.int64), np.empty(rows, np.float32), np.empty(rows, np.int32)
+            np.full(MEMO_ROWS, -1, np.int64),
+            np.empty(rows, np.float32),
+            np.empty(rows, np.int32),
+            np.empty(rows, np.int32),
         )
-        self._records = _new_records(1 << 16)
-        self._at = np.zeros(5, np.int64)  # see kernels.ROW and what follows it
+        self._records = new_records(FIRST_RECORDS)
+        self._at = np.zeros(6, np.int64)  # see kernels.ROW and what follows it
         self._begin(config.lm_scale)
 
     def _begin(self, lm_scale: float) -> None:
-        decoder, lm = self._decoder, self._decoder._lm
-        self._tokens.state[0] = decoder.graph_start
-        self._tokens.lm_state[0] = decoder.start_state
+        language = self._decoder.language
+        lm = language.arrays
+        self._tokens.state[0] = self._decoder.graph_start
+        self._tokens.lm_state[0] = language.start_state
         self._tokens.score[0] = (
-            -lm_scale * STEP * float(lm.lookahead[lm.last_word[decoder.start_state], 0])
+            -lm_scale * STEP * float(lm.lookahead[lm.row[language.start_state], 0])
         )
         self._tokens.record[0] = -1
         self._at[kernels.COUNT] = 1
@@ -237,12 +291,14 @@ class Search:
         scores = self._decoder.check_scores(loglikes)
         self._at[kernels.ROW] = 0
         while self._at[kernels.ROW] < len(scores):
-            needed = self._at[kernels.MADE] + kernels.RECORDS_PER_TOKEN * self.active + 1
-            if needed > len(self._records.unit):
-                self._records = _grown(self._records, int(2 * needed))
+            if self._at[kernels.FULL]:
+                needed = len(self._records.unit) + self._decoder.most_records
+                self._records = grown_records(self._records, 2 * needed)
+                self._at[kernels.FULL] = 0
             kernels.advance(
-                self._decoder._graph,
-                self._decoder._lm,
+                self._graph,
+                self._decoder.language.arrays,
+                self._bias,
                 self._options,
                 self._memo,
                 self._table,
@@ -255,39 +311,92 @@ class Search:
 
     def best_path(self) -> BestPath:
         """The best path so far, as if the utterance ended here."""
-        score, token, unit = kernels.finish(
-            self._decoder._graph,
-            self._decoder._lm,
-            self._options,
-            self._tokens,
-            self.active,
-            self._decoder.eos,
-        )
-        complete = token >= 0
-        if not complete:
+        found = self._endings()
+        if len(found.score):
+            best = int(np.argmax(found.score))
+            token, unit = int(found.token[best]), int(found.unit[best])
+            score, complete = float(found.score[best]), True
+        else:
             if self.active == 0:
                 log.warning("the search lost every path; use a wider beam")
                 return BestPath((), -math.inf, False)
             token = int(np.argmax(self._tokens.score[: self.active]))
-            score = float(self._tokens.score[token])
+            score, unit, complete = float(self._tokens.score[token]), -1, False
         steps = self._trace(int(self._tokens.record[token]))
         if unit >= 0:
             steps.append((unit, int(self._tokens.start[token])))
-        return BestPath(self._units(steps), float(score), complete)
+        return BestPath(self._units(steps), score, complete)
+
+    def lattice(self) -> Lattice | None:
+        """All paths so far within the lattice beam, as if the utterance ended here.
+
+        None where the search lost every path.
+        """
+        found = self._endings()
+        complete = len(found.score) > 0
+        if not complete:
+            if self.active == 0:
+                return None
+            found = self._unfinished()
+        keep = found.score >= found.score.max() - self._config.lattice_beam
+        found = _Found(*(array[keep] for array in found))
+        made = int(self._at[kernels.MADE])
+        records = self._records
+        if made + len(found.unit) > len(records.unit):
+            records = grown_records(records, 2 * (made + len(found.unit)))
+        last = self._tokens.record[found.token]
+        for i in np.flatnonzero(found.unit >= 0).tolist():
+            start = int(self._tokens.start[found.token[i]])
+            event = (int(last[i]), int(found.unit[i]), start, found.lm[i], found.bonus[i])
+            last[i], made = made, add_event(records, made, *event)
+        return Lattice(
+            records,
+            made,
+            Endings(last, found.score, found.end),
+            self.frames,
+            self._decoder.unit_table,
+            self._config.lm_scale,
+            self._config.lattice_beam,
+            complete,
+        )
+
+    def _endings(self) -> _Found:
+        room = self._decoder.most_labels * max(1, self.active)
+        found = _new_found(room)
+        count = kernels.endings(
+            self._graph,
+            self._decoder.language.arrays,
+            self._bias,
+            self._options,
+            self._tokens,
+            self.active,
+            self._decoder.language.eos,
+            found,
+        )
+        return _Found(*(array[:count] for array in found))
+
+    def _unfinished(self) -> _Found:
+        """Every token as an ending, for want of proper ones."""
+        found = _new_found(self.active)
+        found.token[:] = np.arange(self.active)
+        found.unit[:] = -1
+        found.score[:] = self._tokens.score[: self.active]
+        return found
 
     def _trace(self, record: int) -> list[tuple[int, int]]:
-        steps = []
+        records, steps = self._records, []
         while record >= 0:
-            steps.append((int(self._records.unit[record]), int(self._records.start[record])))
-            record = int(self._records.previous[record])
+            if records.unit[record] != UNION:
+                steps.append((int(records.unit[record]), int(records.start[record])))
+            record = int(records.previous[record])
         return steps[::-1]
 
     def _units(self, steps: list[tuple[int, int]]) -> tuple[DecodedUnit, ...]:
         ends = [*(start for _, start in steps[1:]), self.frames][: len(steps)]
         return tuple(
-            DecodedUnit(self._decoder.words[unit], start, end)
+            DecodedUnit(self._decoder.words[unit], start, end, unit)
             for (unit, start), end in zip(steps, ends, strict=True)
-            if unit != kernels.PAUSE_UNIT
+            if unit != PAUSE
         )
 
 
@@ -296,16 +405,21 @@ def _flat(graph: HclGraph) -> _Graph:
     emitting = graph.arc_target < len(graph.forward)
     forward = np.zeros(len(graph.arc_target), np.int32)
     forward[emitting] = graph.forward[graph.arc_target[emitting]]
+    without = np.concatenate([[0], np.cumsum(graph.arc_unit < 0)])
+    unlabelled = without[graph.arc_begin[1:]] - without[graph.arc_begin[:-1]]
+    label_begin = graph.arc_begin[:-1] + unlabelled
     lists: dict[bytes, int] = {}
     labels = np.zeros(len(graph.kind), np.int32)
     for state in np.flatnonzero(graph.kind == Kind.VOWEL).tolist():
-        units = graph.arc_unit[graph.arc_begin[state] : graph.arc_begin[state + 1]]
+        units = graph.arc_unit[label_begin[state] : graph.arc_begin[state + 1]]
         labels[state] = lists.setdefault(units.tobytes(), len(lists))
     return _Graph(
         kind=graph.kind,
         node=graph.node,
+        first=graph.first,
         forward=graph.forward,
         loop=graph.loop,
+        loop_cost=graph.loop_cost,
         arc_begin=graph.arc_begin,
         arc_target=graph.arc_target,
         arc_cost=graph.arc_cost,
@@ -313,12 +427,26 @@ def _flat(graph: HclGraph) -> _Graph:
         final=graph.final,
         arc_forward=forward,
         arc_node=graph.node[graph.arc_target],
+        label_begin=label_begin.astype(np.int64),
         labels=labels,
     )
 
 
+def _most_records(graph: HclGraph) -> int:
+    """The most records that one token can make in a frame.
+
+    An arc into an emitting state may make a pause and a union, and a label one record more.
+    """
+    out = np.diff(graph.arc_begin)
+    pending = graph.arc_target >= len(graph.forward)
+    made = np.where(pending, 1 + 2 * out[graph.arc_target], 2)
+    total = np.concatenate([[0], np.cumsum(made)])
+    return int((total[graph.arc_begin[1:]] - total[graph.arc_begin[:-1]]).max(initial=0)) + 2
+
+
 def _new_tokens(capacity: int) -> _Tokens:
     return _Tokens(
+        np.zeros(capacity, np.int32),
         np.zeros(capacity, np.int32),
         np.zeros(capacity, np.int32),
         np.zeros(capacity, np.float64),
@@ -327,12 +455,12 @@ def _new_tokens(capacity: int) -> _Tokens:
     )
 
 
-def _new_records(capacity: int) -> _Records:
-    return _Records(*(np.zeros(capacity, np.int32) for _ in _Records._fields))
-
-
-def _grown(records: _Records, capacity: int) -> _Records:
-    larger = _new_records(capacity)
-    for old, new in zip(records, larger, strict=True):
-        new[: len(old)] = old
-    return larger
+def _new_found(capacity: int) -> _Found:
+    return _Found(
+        np.zeros(capacity, np.int32),
+        np.zeros(capacity, np.int32),
+        np.zeros(capacity, np.float64),
+        np.zeros(capacity, np.float32),
+        np.zeros(capacity, np.float32),
+        np.zeros(capacity, np.float32),
+    )
