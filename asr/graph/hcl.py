@@ -17,6 +17,7 @@ from asr.errors import ModelError
 from asr.graph.emissions import OPEN, EmissionModel
 from asr.graph.lexicon import SILENCE, START, Arc, Kind, State, SyllableLexicon
 from asr.hangul.jamo import CODAS, NUCLEI, ONSETS
+from asr.hangul.phones import PHONES
 from asr.hmm.phones import Position
 
 #: Look-ahead nodes: 0 = any unit; then by (initial, onset); then by (initial, onset, nucleus).
@@ -24,7 +25,7 @@ ROOT_NODE = 0
 MAX_PDFS = 1 << 20
 DTYPES = {
     "kind": np.int8, "node": np.int32, "first": np.uint8, "final": np.uint8,
-    "forward": np.int32, "loop": np.int32, "loop_cost": np.float32,
+    "phone": np.int16, "forward": np.int32, "loop": np.int32, "loop_cost": np.float32,
     "arc_begin": np.int64, "arc_target": np.int32, "arc_cost": np.float32,
     "arc_unit": np.int32, "start": np.int32,
 }  # fmt: skip
@@ -52,6 +53,8 @@ class HclGraph:
             ``ROOT_NODE`` in pauses and between units. States of a unit's further syllables, and
             the codas and pending states before them, keep the vowel node of the first.
         first: uint8 [S], 1 for onsets and vowels of a unit's first syllable, else 0.
+        phone: int16 [E], the phone that a state speaks, an index into
+            :data:`asr.hangul.phones.PHONES`, or −1 in pauses.
         forward: int32 [E], the pdf scored in a state's first frame.
         loop: int32 [E], the pdf scored in its further frames.
         loop_cost: float32 [E] (nats), what each further frame costs; 0 in chain models.
@@ -65,6 +68,7 @@ class HclGraph:
     kind: NDArray[np.int8]
     node: NDArray[np.int32]
     first: NDArray[np.uint8]
+    phone: NDArray[np.int16]
     forward: NDArray[np.int32]
     loop: NDArray[np.int32]
     loop_cost: NDArray[np.float32]
@@ -106,8 +110,8 @@ class HclGraph:
         states, arcs, emitting = len(self.kind), len(self.arc_target), len(self.forward)
         lengths = {
             "kind": states, "node": states, "first": states, "final": states,
-            "forward": emitting, "loop": emitting, "loop_cost": emitting, "start": 1,
-            "arc_begin": states + 1,
+            "phone": emitting, "forward": emitting, "loop": emitting, "loop_cost": emitting,
+            "arc_begin": states + 1, "start": 1,
             "arc_target": arcs, "arc_cost": arcs, "arc_unit": arcs,
         }  # fmt: skip
         return 0 < emitting <= states and all(
@@ -125,6 +129,8 @@ class HclGraph:
             and _within(self.arc_target, states)
             and _within(self.node, NUM_NODES)
             and _within(self.first, 2)
+            and _within(self.phone + 1, 1 + len(PHONES))
+            and np.array_equal(self.phone < 0, self.kind[:emitting] == Kind.SILENCE)
             and _within(self.forward, MAX_PDFS)
             and _within(self.loop, MAX_PDFS)
             and _within(self.start, emitting)
@@ -216,6 +222,7 @@ def compile_hcl(
         kind=np.array([node.state.kind for node in nodes], np.int8),
         node=np.array([_lookahead_node(node.state) for node in nodes], np.int32),
         first=np.array([node.state.kind in (Kind.ONSET, Kind.VOWEL) for node in nodes], np.uint8),
+        phone=np.array([_phone(node.state) for node in emitting], np.int16),
         forward=np.array([node.forward for node in emitting], np.int32),
         loop=np.array([node.loop for node in emitting], np.int32),
         loop_cost=np.zeros(len(emitting), np.float32),
@@ -280,6 +287,10 @@ def _prune_dead_ends(
 
 def _is_final(lexicon: SyllableLexicon, node: _Node) -> bool:
     return node.position not in OPEN and lexicon.is_final(node.state)
+
+
+def _phone(state: State) -> int:
+    return -1 if state.kind == Kind.SILENCE else PHONES.index(state.phone)
 
 
 def _lookahead_node(state: State) -> int:
