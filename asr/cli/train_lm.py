@@ -8,7 +8,8 @@ import logging
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from asr.errors import DataError, UsageError
 if TYPE_CHECKING:
     import numpy as np
 
+    from asr.lm.inventory import InventoryConfig
     from asr.lm.ngram import NgramModel
     from asr.lm.train import TrainConfig
     from asr.lm.units import Vocabulary
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DESCRIPTION = """\
-Train a modified Kneser-Ney language model over Hangul syllables. Texts hold a sentence a line in
-Hangul and spaces (--spoken turns other text into such), plain or compressed (.gz, .xz). With --dev
-or --weights each file is a corpus of its own, smoothed apart and mixed; else all are one corpus.
-Prints how many n-grams the model has, in all and of each length, and the perplexity of --dev texts.
+Train a modified Kneser-Ney language model over Hangul syllables or longer units. Texts hold a
+sentence a line in Hangul and spaces (--spoken turns other text into such), plain or compressed
+(.gz, .xz). With --dev or --weights each file is a corpus of its own, smoothed apart and mixed; else
+all are one corpus. Prints how many n-grams the model has, in all and of each length, and the
+perplexity of --dev texts.
 """
 _HANGUL = re.compile("[가-힣]")
 _MANY_UNKNOWN = 0.5
@@ -51,11 +54,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                        help="read numbers, Latin letters and signs of the texts aloud, split at"
                        " sentence ends, and leave out what cannot be read")
     units = parser.add_argument_group("units")
+    units.add_argument("--units", metavar="KIND", default=None,
+                       help="syllable (default), subword (sentencepiece's unigram pieces), bpe,"
+                       " morph (Kiwi's, as written) or eojeol; single syllables are units in any"
+                       " case, so that every word can be spelled")
+    units.add_argument("--num-units", type=int, metavar="N",
+                       help="how many units of several syllables (16000)")
     units.add_argument("--vocab", type=Path, metavar="FILE",
-                       help="units, one a line (▁가 opens an eojeol); default: from the texts")
+                       help="units, one a line (▁가 opens an eojeol), longer ones with a TAB and"
+                       " a cost; default: from the texts")
+    units.add_argument("--write-vocab", type=Path, metavar="FILE",
+                       help="write the units, as --vocab reads them")
     units.add_argument("--min-unit-count", type=int, default=3, metavar="N",
-                       help="syllables seen N times are units (%(default)s); so are the 2,350 of"
-                       " KS X 1001 in any case")
+                       help="units are seen at least N times (%(default)s), but for the 2,350"
+                       " syllables of KS X 1001")
     model = parser.add_argument_group("model")
     model.add_argument("--order", type=int, default=5, metavar="N",
                        help="longest n-grams, 1 to 8 (%(default)s)")
@@ -72,6 +84,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     model.add_argument("--prune", type=float, default=0.0, metavar="THRESHOLD",
                        help="drop n-grams that change the perplexity by less than this part, such"
                        " as 1e-8")
+    model.add_argument("--size", type=int, metavar="N",
+                       help="drop the n-grams that matter least until no more than N are left")
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, metavar="FILE",
                         help="compact model, for `asr import-kaldi --lm`")
@@ -88,6 +102,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("nothing to write: give --output FILE, --arpa FILE or both")
     config = _config(args)
     config.check(len(args.text) + len(args.words))
+    units = _inventory(args)
+    units.check()
     for option, path in _outputs(args):
         _probe(option, path)
     with shown_progress() as progress:
@@ -97,15 +113,13 @@ def run(args: argparse.Namespace) -> int:
         from asr.lm.units import encode_lines, encode_words
 
         progress(0.0, "reading texts")
-        texts = [_sentences(path, args.spoken) for path in args.text]
-        tuning = [_sentences(path, args.spoken) for path in args.dev]
-        vocabulary = _vocabulary(args, texts)
+        texts = [sentences(path, args.spoken) for path in args.text]
+        tuning = [sentences(path, args.spoken) for path in args.dev]
+        words = [read_words(path) for path in args.words]
+        vocabulary = _vocabulary(args, units, texts, words)
         corpora = [Corpus(encode_lines(lines, vocabulary)) for lines in texts]
-        corpora += [
-            Corpus(encode_words(read_words(path), vocabulary), fragments=True)
-            for path in args.words
-        ]
-        del texts
+        corpora += [Corpus(encode_words(pairs, vocabulary), fragments=True) for pairs in words]
+        del texts, words
         dev_tokens = [encode_lines(lines, vocabulary) for lines in tuning]
         tokens = [*(corpus.tokens for corpus in corpora), *dev_tokens]
         _warn_of_unknown([*args.text, *args.words, *args.dev], tokens, vocabulary)
@@ -123,11 +137,31 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     mixture = None
     if args.weights is not None:
         mixture = Mixture(tuple(args.weights), args.power, args.reserve)
-    return TrainConfig(args.order, tuple(args.min_counts), args.prune, mixture)
+    return TrainConfig(args.order, tuple(args.min_counts), args.prune, mixture, args.size)
+
+
+def _inventory(args: argparse.Namespace) -> InventoryConfig:
+    from asr.lm.inventory import InventoryConfig
+
+    if args.vocab is not None and (args.units is not None or args.num_units is not None):
+        raise UsageError("--vocab names the units already; leave out --units and --num-units")
+    least = args.min_unit_count
+    config = InventoryConfig(min_syllable_count=least, min_count=least)
+    if args.units is not None:
+        config = replace(config, kind=args.units)
+    if args.num_units is not None:
+        if config.kind == "syllable":
+            raise UsageError("--num-units is for longer units than syllables; give --units")
+        config = replace(config, size=args.num_units)
+    return config
 
 
 def _outputs(args: argparse.Namespace) -> list[tuple[str, Path]]:
-    pairs = (("--output", args.output), ("--arpa", args.arpa))
+    pairs = (
+        ("--output", args.output),
+        ("--arpa", args.arpa),
+        ("--write-vocab", args.write_vocab),
+    )
     return [(option, path) for option, path in pairs if path is not None]
 
 
@@ -154,7 +188,7 @@ def _probe(option: str, path: Path) -> None:
             pass
 
 
-def _sentences(path: Path, spoken: bool) -> list[str]:
+def sentences(path: Path, spoken: bool) -> list[str]:
     """Read a text.
 
     Raises:
@@ -189,20 +223,32 @@ def _warn_of_unknown(
                         " use --spoken", path, 100 * unknown / units)  # fmt: skip
 
 
-def _vocabulary(args: argparse.Namespace, texts: list[list[str]]) -> Vocabulary:
-    from asr.lm.text_files import read_vocabulary
-    from asr.lm.units import build_vocabulary, ksx1001_syllables
+def _vocabulary(
+    args: argparse.Namespace,
+    units: InventoryConfig,
+    texts: Sequence[list[str]],
+    words: Sequence[list[tuple[str, int]]],
+) -> Vocabulary:
+    from asr.atomic import replaced_file
+    from asr.lm.inventory import build_inventory
+    from asr.lm.text_files import read_vocabulary, write_vocabulary
 
     if args.vocab is not None:
-        return read_vocabulary(args.vocab)
-    lines: Iterable[str] = (line for text in texts for line in text)
-    return build_vocabulary(lines, args.min_unit_count, ksx1001_syllables())
+        vocabulary = read_vocabulary(args.vocab)
+    else:
+        vocabulary = build_inventory(
+            [line for text in texts for line in text],
+            units,
+            [pair for pairs in words for pair in pairs],
+        )
+    if args.write_vocab is not None:
+        with _writing("--write-vocab", args.write_vocab), replaced_file(args.write_vocab) as file:
+            write_vocabulary(vocabulary, file)
+    return vocabulary
 
 
 def _write(model: NgramModel, args: argparse.Namespace) -> NgramModel:
     """Write the files asked for; return the model as the reader of the first will get it."""
-    from dataclasses import replace
-
     from asr.atomic import replaced_file
     from asr.lm.arpa import write_arpa
     from asr.lm.binary import load_ngrams, save_model

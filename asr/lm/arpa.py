@@ -6,7 +6,7 @@ import gzip
 import math
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from asr.errors import DataError
 from asr.lm.ngram import LOG_ZERO, NgramModel, NgramOrder
-from asr.lm.units import BOS, SPECIALS, Vocabulary
+from asr.lm.segmentation import COST_STEP
+from asr.lm.units import BOS, EOJEOL_MARK, MAX_COST, SPECIALS, Vocabulary
 
 _LN10 = math.log(10.0)
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -23,7 +24,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 def write_arpa(model: NgramModel, file: IO[str]) -> None:
     """Write a model as ARPA text, logs in base 10 with 7 digits.
 
-    Words are the units as they are ("▁가", "가").
+    Words are the units as they are ("▁가", "가"). The format has no place for the costs by which
+    units of several syllables are cut; `read_arpa` says what stands in for them.
     """
     file.write("\\data\\\n")
     for n, table in enumerate(model.orders, 1):
@@ -53,6 +55,10 @@ def read_arpa(path: str | os.PathLike[str]) -> NgramModel:
 
     <unk>, <s> and </s> are added with probability 0 where the file lacks them. The probability of
     <s> is 0 in any case (some programs write 1; nobody should ask).
+
+    Where no word has the mark "▁" and some have several syllables, words are taken for eojeol, as
+    other programs train them, and get the mark. Units of several syllables cost their unigram
+    probability in a segmentation: about what `asr train-lm` cuts its text by, not exactly.
 
     Raises:
         DataError: the file is missing or malformed; the message gives the line.
@@ -114,7 +120,7 @@ class _Reader:
             line = self._next()
         if line != "\\end\\":
             raise self._error(f"expected \\end\\ but found {line[:40]!r}")
-        return NgramModel(Vocabulary(tuple(self._units)), tuple(orders))
+        return NgramModel(_vocabulary(self._units, orders[0].logp), tuple(orders))
 
     def _read_header(self) -> tuple[list[int], str]:
         while self._next() != "\\data\\":
@@ -210,6 +216,19 @@ class _Reader:
             logp=_natural(logp[order]),
             backoff=_natural(backoff[order]),
         )
+
+
+def _vocabulary(units: Sequence[str], logp: np.ndarray) -> Vocabulary:
+    """Name the units and give each its cost in a segmentation, if there are different cuts."""
+    own = [unit for unit in units if unit not in SPECIALS]
+    if not any(EOJEOL_MARK in unit for unit in own) and any(len(unit) > 1 for unit in own):
+        marked = tuple(unit if unit in SPECIALS else EOJEOL_MARK + unit for unit in units)
+        return Vocabulary(marked)
+    vocabulary = Vocabulary(tuple(units))
+    if vocabulary.single or vocabulary.whole_words:
+        return vocabulary
+    costs = np.clip(np.round(-logp / COST_STEP), 0, MAX_COST - 1).astype(int).tolist()
+    return Vocabulary(vocabulary.units, tuple(costs))
 
 
 def _natural(log10: np.ndarray) -> np.ndarray:

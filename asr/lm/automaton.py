@@ -73,6 +73,7 @@ class LmAutomaton:
         """Return the rest as a JSON object."""
         return {
             "units": list(self.vocabulary.units),
+            "costs": list(self.vocabulary.costs),
             "order": self.order,
             "start_state": self.start_state,
             "licence": self.licence,
@@ -91,7 +92,7 @@ class LmAutomaton:
         try:
             arrays = {name: tensors[name] for name in _ARRAYS}
             automaton = cls(
-                vocabulary=Vocabulary(tuple(metadata["units"])),
+                vocabulary=Vocabulary(tuple(metadata["units"]), tuple(metadata.get("costs", ()))),
                 start_state=int(metadata["start_state"]),
                 order=int(metadata["order"]),
                 licence=str(metadata["licence"]),

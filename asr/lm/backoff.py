@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +13,9 @@ from asr.lm.ngram import LOG_ZERO, NgramModel, NgramOrder
 from asr.lm.units import Vocabulary
 
 _TINY = 1e-10
+_THRESHOLDS = (math.log(1e-14), 0.0)
+_THRESHOLD_STEP = 1e-3
+log = logging.getLogger(__name__)
 
 
 def backoff_weights(
@@ -56,29 +61,86 @@ def entropy_prune(
     frequency: Sequence[np.ndarray],
     threshold: float,
 ) -> list[np.ndarray]:
-    """Choose the n-grams to keep: those whose loss costs more than `threshold`.
-
-    The cost is the relative growth of perplexity, as for SRILM's -prune. The frequency of a
-    context is given, not taken from the model, because Kneser-Ney's lower orders do not hold it
-    (Chelba et al., Interspeech 2010). The first and the last n-1 units of a kept n-gram are kept
-    as well: the latter too, for KenLM and others expect them and they pay for themselves.
+    """Choose the n-grams to keep: those whose loss costs at least `threshold`.
 
     Args:
-        probabilities, kept: as for `backoff_weights`; unigrams are always kept.
-        frequency: for each order float64 [n], how often the n-gram occurs a token.
+        probabilities, kept, frequency: as for `prune_costs`.
 
     Returns:
         For each order bool [n].
     """
+    return _costlier(counts, kept, prune_costs(counts, probabilities, kept, frequency), threshold)
+
+
+def prune_to_size(
+    counts: NgramCounts,
+    probabilities: Sequence[np.ndarray],
+    kept: Sequence[np.ndarray],
+    frequency: Sequence[np.ndarray],
+    size: int,
+) -> list[np.ndarray]:
+    """As `entropy_prune`, with the least threshold that leaves no more than `size` n-grams.
+
+    Unigrams are always kept, even if they are more.
+    """
+    low, high = _THRESHOLDS
+    if sum(map(np.count_nonzero, kept)) <= size:
+        return list(kept)
+    costs = prune_costs(counts, probabilities, kept, frequency)
+    chosen = _costlier(counts, kept, costs, math.exp(high))
+    while high - low > _THRESHOLD_STEP:
+        middle = (low + high) / 2
+        trial = _costlier(counts, kept, costs, math.exp(middle))
+        if sum(map(np.count_nonzero, trial)) > size:
+            low = middle
+        else:
+            high, chosen = middle, trial
+    log.info("pruned with threshold %.3g to %d n-grams", math.exp(high),
+             sum(map(np.count_nonzero, chosen)))  # fmt: skip
+    return chosen
+
+
+def prune_costs(
+    counts: NgramCounts,
+    probabilities: Sequence[np.ndarray],
+    kept: Sequence[np.ndarray],
+    frequency: Sequence[np.ndarray],
+) -> list[np.ndarray]:
+    """Return for each order above the first float32 [n], what the loss of each n-gram costs.
+
+    The cost is the relative growth of perplexity, as for SRILM's -prune. The frequency of a
+    context is given, not taken from the model, because Kneser-Ney's lower orders do not hold it
+    (Chelba et al., Interspeech 2010).
+
+    Args:
+        probabilities, kept: as for `backoff_weights`; unigrams are always kept.
+        frequency: for each order float64 [n], how often the n-gram occurs a token.
+    """
     _, lower = backoff_weights(counts, probabilities, kept)
+    result = []
+    for n in range(2, counts.order + 1):
+        context, keep = counts.tables[n - 1].context, kept[n - 1]
+        cost = _prune_cost(context, probabilities[n - 1], lower[n - 1], keep, frequency[n - 2])
+        result.append(cost.astype(np.float32))
+    return result
+
+
+def _costlier(
+    counts: NgramCounts,
+    kept: Sequence[np.ndarray],
+    costs: Sequence[np.ndarray],
+    threshold: float,
+) -> list[np.ndarray]:
+    """Return which n-grams cost at least `threshold`, or are needed by such.
+
+    The first and the last n-1 units of a kept n-gram are kept as well: the latter too, for KenLM
+    and others expect them and they pay for themselves.
+    """
     result = [keep.copy() for keep in kept]
     needed = np.zeros(len(counts.tables[-1]), bool)
     for n in range(counts.order, 1, -1):
-        table, keep = counts.tables[n - 1], kept[n - 1]
-        cost = _prune_cost(
-            table.context, probabilities[n - 1], lower[n - 1], keep, frequency[n - 2]
-        )
-        result[n - 1] = keep & (needed | (cost >= threshold))
+        table = counts.tables[n - 1]
+        result[n - 1] &= needed | (costs[n - 2] >= threshold)
         needed = np.zeros(len(counts.tables[n - 2]), bool)
         needed[table.context[result[n - 1]]] = True
         needed[table.suffix[result[n - 1]]] = True

@@ -10,6 +10,9 @@ For every order there are
   step (0.1 and 0.05 nats; rounding errors are far below the model's own).
 
 Numbers are split into planes of low and high bytes, which compress better apart.
+
+Version 2 is for units of several syllables: the units (a line each) and their segmentation costs
+are streams too. Where a unit is one syllable they stand in the header, which is version 1.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from asr.lm.ngram import LOG_ZERO, NgramModel, NgramOrder
 from asr.lm.units import Vocabulary
 
 FORMAT = "malsori-lm"
-VERSION = 1
+VERSION = 2
 LOGP_STEP = 0.1
 BACKOFF_STEP = 0.05
 _XZ_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "pb": 0}]
@@ -77,10 +80,14 @@ def save_model(model: NgramModel, path: str | os.PathLike[str]) -> None:
 
 
 def _header(model: NgramModel) -> dict[str, Any]:
+    vocabulary = model.vocabulary
+    units: dict[str, Any] = {"version": 1, "units": list(vocabulary.units)}
+    if not vocabulary.single:
+        size = len("\n".join(vocabulary.units).encode())
+        units = {"version": 2, "units_bytes": size, "costs": bool(vocabulary.costs)}
     return {
         "format": FORMAT,
-        "version": VERSION,
-        "units": list(model.vocabulary.units),
+        **units,
         "sizes": [len(table) for table in model.orders],
         "logp_step": LOGP_STEP,
         "backoff_step": BACKOFF_STEP,
@@ -91,7 +98,7 @@ def _header(model: NgramModel) -> dict[str, Any]:
 
 def _pack(model: NgramModel) -> dict[str, bytes]:
     rank = _ranks(_quantised(model.orders[0].logp, LOGP_STEP))
-    streams = {}
+    streams = _pack_units(model.vocabulary)
     for n, table in enumerate(model.orders, 1):
         streams[f"{n}.logp"] = _compress(_quantised(table.logp, LOGP_STEP))
         if n > 1:
@@ -106,7 +113,7 @@ def _pack(model: NgramModel) -> dict[str, bytes]:
 
 
 def _unpack(header: Mapping[str, Any], streams: Mapping[str, bytes]) -> NgramModel:
-    vocabulary = Vocabulary(tuple(header["units"]))
+    vocabulary = _unpack_units(header, streams)
     sizes = [int(size) for size in header["sizes"]]
     if sizes[0] != len(vocabulary):
         raise ValueError("the unigrams are not the vocabulary")
@@ -133,6 +140,27 @@ def _unpack(header: Mapping[str, Any], streams: Mapping[str, bytes]) -> NgramMod
         orders.append(NgramOrder(context, word.astype(np.uint16), logp, backoff))
         context = following
     return NgramModel(vocabulary, tuple(orders), header["licence"], header["attribution"])
+
+
+def _pack_units(vocabulary: Vocabulary) -> dict[str, bytes]:
+    if vocabulary.single:
+        return {}
+    streams = {"units": lzma.compress("\n".join(vocabulary.units).encode())}
+    if vocabulary.costs:
+        streams["costs"] = _compress(np.array(vocabulary.costs))
+    return streams
+
+
+def _unpack_units(header: Mapping[str, Any], streams: Mapping[str, bytes]) -> Vocabulary:
+    if header["version"] == 1:
+        return Vocabulary(tuple(header["units"]))
+    size = int(header["units_bytes"])
+    data = lzma.LZMADecompressor().decompress(streams["units"], size + 1)
+    if len(data) != size:
+        raise ValueError("the list of units has the wrong length")
+    units = tuple(data.decode().split("\n"))
+    costs = _decompress(streams["costs"], len(units)).tolist() if header["costs"] else ()
+    return Vocabulary(units, tuple(costs))
 
 
 def _quantised(logs: np.ndarray, step: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from asr.lm.counts import find_keys
-from asr.lm.units import EOS, UNK, Vocabulary, encode_lines
+from asr.lm.units import BOS, EOJEOL_MARK, EOS, SPECIALS, UNK, Vocabulary, encode_lines
 
 LOG_ZERO = -99.0 * math.log(10.0)
 """Natural log of the "zero" probability of ARPA files (-99 in base 10), given to <s>."""
@@ -37,17 +37,40 @@ class NgramOrder:
 
 @dataclass(frozen=True)
 class Perplexity:
-    """Sums over a text. Logs are natural; tokens are the units and one </s> a sentence."""
+    """Sums over a text.
+
+    logp: natural log probability of all, <unk> and </s> included.
+    tokens: units and one </s> a sentence.
+    unknown: how many of the units are <unk>.
+    syllables: of the known units; of an unknown unit 1.
+    jamo: likewise, and one more for each space and each </s>. So figures per syllable and per jamo
+        compare models of different units, as long as the same characters are unknown to them.
+    hits: for each order how many tokens were scored by an n-gram of that length.
+    unknown_logp: the part of logp that is of <unk>.
+    """
 
     logp: float
     tokens: int
     unknown: int
     sentences: int
+    syllables: int
     jamo: int
+    hits: tuple[int, ...] = ()
+    unknown_logp: float = 0.0
 
     @property
     def per_unit(self) -> float:
         return math.exp(-self.logp / max(self.tokens, 1))
+
+    @property
+    def per_known_unit(self) -> float:
+        """Perplexity of the units that are not <unk>; contexts may hold <unk>."""
+        known = self.tokens - self.unknown
+        return math.exp((self.unknown_logp - self.logp) / max(known, 1))
+
+    @property
+    def per_syllable(self) -> float:
+        return math.exp(-self.logp / max(self.syllables, 1))
 
     @property
     def per_jamo(self) -> float:
@@ -94,11 +117,16 @@ class NgramModel:
         Returns:
             float64 [t], natural log of p(token | sentence so far); 0 at each <s>.
         """
+        return self.match_tokens(tokens)[0]
+
+    def match_tokens(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `score_tokens`; also int8 [t], the length of the n-gram that scored each token."""
         tokens = np.asarray(tokens, np.int64)
         is_bos = tokens == self.vocabulary.bos
         # ending[n]: index of the n-gram that ends at each token (-1: unseen or crosses a <s>).
         ending = [np.zeros(len(tokens), np.int64), tokens]
         score = self.orders[0].logp[tokens].astype(np.float64)
+        length = np.ones(len(tokens), np.int8)
         for n in range(2, self.order + 1):
             context = np.full(len(tokens), -1, np.int64)
             context[1:] = ending[n - 1][:-1]
@@ -107,9 +135,10 @@ class NgramModel:
             score += np.where(context >= 0, backoff, 0.0)
             found = self.find(n, context, tokens)
             score = np.where(found >= 0, self.orders[n - 1].logp[np.maximum(found, 0)], score)
+            length[found >= 0] = n
             ending.append(found)
-        score[is_bos] = 0.0
-        return score
+        score[is_bos], length[is_bos] = 0.0, 0
+        return score, length
 
     def score(self, text: str, eos: bool = True) -> float:
         """Return the natural log probability of a sentence, with </s> unless `eos` is false."""
@@ -124,26 +153,28 @@ class NgramModel:
 
     def perplexity(self, sentences: Iterable[str]) -> Perplexity:
         """Score sentences; each counts its units and one </s>. Unknown units count as <unk>."""
-        lines = [line for line in sentences if line.strip()]
-        tokens = encode_lines(lines, self.vocabulary)
-        scores = self.score_tokens(tokens)
-        sizes = np.array([_jamo_count(unit) for unit in self.vocabulary.units])
-        sentence_count = int((tokens == self.vocabulary.bos).sum())
+        vocabulary = self.vocabulary
+        tokens = encode_lines((line for line in sentences if line.strip()), vocabulary)
+        scores, lengths = self.match_tokens(tokens)
+        sizes = np.array([_sizes(unit) for unit in vocabulary.units])
+        starts, unknown = tokens == vocabulary.bos, tokens == vocabulary.unk
+        syllables, jamo = sizes[tokens].sum(axis=0).tolist()
         return Perplexity(
             logp=float(scores.sum()),
-            tokens=len(tokens) - sentence_count,
-            unknown=int((tokens == self.vocabulary.unk).sum()),
-            sentences=sentence_count,
-            jamo=int(sizes[tokens].sum()),
+            tokens=len(tokens) - int(starts.sum()),
+            unknown=int(unknown.sum()),
+            sentences=int(starts.sum()),
+            syllables=syllables,
+            jamo=jamo,
+            hits=tuple(np.bincount(lengths, minlength=self.order + 1)[1:].tolist()),
+            unknown_logp=float(scores[unknown].sum()),
         )
 
 
-def _jamo_count(unit: str) -> int:
-    """Number of jamo a unit spells, its space being one more (so </s> counts as one)."""
-    if unit in (EOS, UNK):
-        return 1
-    if unit == "<s>":
-        return 0
-    code = ord(unit[-1]) - 0xAC00
-    jamo = (3 if code % 28 else 2) if 0 <= code < 11172 else 1
-    return jamo + len(unit) - 1
+def _sizes(unit: str) -> tuple[int, int]:
+    """Syllables and jamo of a unit, its space being a jamo more; </s> is a jamo, no syllable."""
+    if unit in SPECIALS:
+        return {BOS: (0, 0), EOS: (0, 1), UNK: (1, 1)}[unit]
+    codes = [ord(character) - 0xAC00 for character in unit.removeprefix(EOJEOL_MARK)]
+    jamo = sum((3 if code % 28 else 2) if 0 <= code < 11172 else 1 for code in codes)
+    return len(codes), jamo + unit.startswith(EOJEOL_MARK)

@@ -10,10 +10,10 @@ import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from asr.errors import DataError
-from asr.lm.units import SPECIALS, Vocabulary
+from asr.lm.units import MAX_COST, SPECIALS, Vocabulary
 
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
 
@@ -75,11 +75,33 @@ def read_words(path: str | os.PathLike[str]) -> list[tuple[str, int]]:
 def read_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
     """Read units, one a line; the special ones are added where they are missing.
 
+    A unit may be followed by a TAB and its cost in a segmentation (`Vocabulary.costs`); then all
+    must be.
+
     Raises:
-        DataError: as `read_lines`, or there is no unit beside the special ones.
+        DataError: as `read_lines`, or there is no unit beside the special ones, or not a whole
+            number as the cost of each.
     """
-    units = [line.strip() for line in read_lines(path)]
-    own = dict.fromkeys(unit for unit in units if unit and unit not in SPECIALS)
-    if not own:
+    costs: dict[str, str] = {}
+    for line in read_lines(path):
+        unit, _, cost = line.strip().partition("\t")
+        if unit and unit not in SPECIALS:
+            costs.setdefault(unit, cost.strip())
+    if not costs:
         raise DataError(f"{path} lists no unit; write one a line, such as ▁가 and 가")
-    return Vocabulary((*SPECIALS, *own))
+    units = (*SPECIALS, *costs)
+    if not any(costs.values()):
+        return Vocabulary(units)
+    for unit, cost in costs.items():
+        if not (cost.isdecimal() and int(cost) < MAX_COST):
+            raise DataError(f"{path} gives {unit!r} no cost, or none of 0 to {MAX_COST - 1};"
+                            " give every unit one, or none")  # fmt: skip
+    return Vocabulary(units, (*(0 for _ in SPECIALS), *(int(cost) for cost in costs.values())))
+
+
+def write_vocabulary(vocabulary: Vocabulary, file: IO[str]) -> None:
+    """Write units as `read_vocabulary` reads them."""
+    rows = zip(vocabulary.units, vocabulary.costs or ("",) * len(vocabulary), strict=True)
+    file.writelines(
+        f"{unit}\t{cost}".rstrip() + "\n" for unit, cost in rows if unit not in SPECIALS
+    )

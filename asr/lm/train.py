@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr.errors import UsageError
-from asr.lm.backoff import compact, entropy_prune
+from asr.lm.backoff import compact, entropy_prune, prune_to_size
 from asr.lm.counts import MAX_ORDER, Corpus, NgramCounts, count_ngrams
 from asr.lm.kneser_ney import Discount, Mixture, estimate_discounts, smooth
 from asr.lm.mixing import fit_mixture
@@ -31,12 +31,15 @@ class TrainConfig:
         keeps all.
     mixture: shares of the corpora; None fits them to the tuning texts, or makes all corpora one
         when there are none.
+    size: the most n-grams to keep, all orders together; None for no bound. The pruning threshold
+        is raised to what this needs.
     """
 
     order: int = 5
     min_counts: tuple[int, ...] = ()
     entropy_threshold: float = 0.0
     mixture: Mixture | None = None
+    size: int | None = None
 
     def check(self, corpora: int) -> None:
         """Refuse what makes no sense for this number of corpora.
@@ -58,6 +61,8 @@ class TrainConfig:
             raise UsageError("minimum counts must not fall from one order to the next")
         if not 0 <= self.entropy_threshold < 1:
             raise UsageError("the pruning threshold must be at least 0 and below 1, such as 1e-8")
+        if self.size is not None and self.size < 1:
+            raise UsageError("the number of n-grams to keep must be above 0, such as 2000000")
 
 
 def train(
@@ -93,11 +98,13 @@ def train(
     progress(0.7, "smoothing")
     kept = _frequent(counts, config.min_counts)
     probabilities = smooth(counts, discounts, mixture, kept)
-    if config.entropy_threshold > 0:
+    if config.entropy_threshold > 0 or config.size is not None:
         progress(0.8, "pruning")
-        kept = entropy_prune(
-            counts, probabilities, kept, _frequencies(counts, mixture), config.entropy_threshold
-        )
+        frequency = _frequencies(counts, mixture)
+        if config.entropy_threshold > 0:
+            kept = entropy_prune(counts, probabilities, kept, frequency, config.entropy_threshold)
+        if config.size is not None:
+            kept = prune_to_size(counts, probabilities, kept, frequency, config.size)
     progress(0.9, "computing back-off weights")
     return compact(vocabulary, counts, probabilities, kept)
 

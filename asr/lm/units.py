@@ -1,28 +1,31 @@
-"""The units of the language model: Hangul syllables that know whether they open an eojeol.
+"""The units of the language model: strings of syllables that know whether they open an eojeol.
 
-The first syllable of an eojeol is written with the mark "▁" (U+2581, as in sentencepiece), the
-others bare: "나는 간다" is ▁나 는 ▁간 다. Spacing is thereby part of the language model.
+A unit that opens an eojeol is written with the mark "▁" (U+2581, as in sentencepiece), the others
+bare: "나는 간다" is ▁나 는 ▁간 다 in syllables. Spacing is thereby part of the language model. Units
+of several syllables ("▁학교", "에서는") come with costs that say how an eojeol is cut.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from asr.errors import DataError, ModelError
+from asr.lm.segmentation import Segmenter
 
 EOJEOL_MARK = "▁"
 UNK, BOS, EOS = "<unk>", "<s>", "</s>"
 SPECIALS = (UNK, BOS, EOS)
 MAX_UNITS = 1 << 16
+MAX_COST = 1 << 15
 _SPACE, _NEWLINE = 0x20, 0x0A
 
 
 def text_to_units(text: str) -> list[str]:
-    """Split a sentence into units; every character that is not white space is one.
+    """Split a sentence into single syllables; every character that is not white space is one.
 
     >>> text_to_units("나는 간다")
     ['▁나', '는', '▁간', '다']
@@ -58,12 +61,19 @@ class Vocabulary:
     """The numbered units of a language model.
 
     `units[i]` is the unit with id i. "<unk>", "<s>" and "</s>" must be among them. Ids fit uint16.
+    `costs[i]` is what the unit costs in a segmentation, in hundredths of a nat, at least 0; none
+    are needed where each unit is one character. Without costs a cut of fewest units is taken.
+
+    A vocabulary in which every unit opens an eojeol, some with several syllables, is one of whole
+    words: an eojeol is a unit of it or <unk>, and never cut.
 
     Raises:
-        ModelError: a unit occurs twice, a special unit is missing, or there are too many.
+        ModelError: a unit occurs twice, a special unit is missing, there are too many, or costs
+            do not fit.
     """
 
     units: tuple[str, ...]
+    costs: tuple[int, ...] = ()
     ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +85,10 @@ class Vocabulary:
             raise ModelError(f"the vocabulary lacks {' and '.join(missing)}; add a line for each")
         if len(ids) > MAX_UNITS:
             raise ModelError(f"the vocabulary has {len(ids)} units; at most {MAX_UNITS} fit")
+        if self.costs and len(self.costs) != len(ids):
+            raise ModelError(f"{len(self.costs)} costs for {len(ids)} units; give one each")
+        if not all(0 <= cost < MAX_COST for cost in self.costs):
+            raise ModelError(f"a unit's cost is out of range; 0 to {MAX_COST - 1} are allowed")
         object.__setattr__(self, "ids", ids)
 
     def __len__(self) -> int:
@@ -92,32 +106,58 @@ class Vocabulary:
     def eos(self) -> int:
         return self.ids[EOS]
 
+    @cached_property
+    def single(self) -> bool:
+        """Whether every unit is one character."""
+        return all(len(unit.removeprefix(EOJEOL_MARK)) <= 1 for unit in self._own())
+
+    @cached_property
+    def whole_words(self) -> bool:
+        """Whether every unit opens an eojeol, so that none can be cut."""
+        return not self.single and all(unit.startswith(EOJEOL_MARK) for unit in self._own())
+
+    @cached_property
+    def segmenter(self) -> Segmenter:
+        """What cuts eojeol into units."""
+        initial, inner = {}, {}
+        for unit in self._own():
+            place = self.ids[unit], self.costs[self.ids[unit]] if self.costs else 1
+            if unit.startswith(EOJEOL_MARK):
+                initial[unit[1:]] = place
+            else:
+                inner[unit] = place
+        return Segmenter(initial, inner, self.unk, self.whole_words)
+
+    def _own(self) -> Iterator[str]:
+        return (unit for unit in self.units if unit not in SPECIALS)
+
     def encode(self, text: str) -> list[int]:
-        """Return the unit ids of a sentence, without sentence marks; unknown units are <unk>."""
-        unk = self.unk
-        return [self.ids.get(unit, unk) for unit in text_to_units(text)]
+        """Return the unit ids of a sentence, without sentence marks.
+
+        A character that is no unit is <unk>; so is a whole eojeol, where only whole ones are units.
+        """
+        return [unit for eojeol in text.split() for unit in self.segmenter.cut(eojeol)]
+
+    def segment(self, text: str) -> list[str]:
+        """Return the units of a sentence as strings; an unknown character stands for itself.
+
+        >>> Vocabulary((*SPECIALS, "▁학교", "▁학", "교", "에", "에서")).segment("학교에서 A")
+        ['▁학교', '에서', '▁A']
+        """
+        units = []
+        for eojeol in text.split():
+            at = 0
+            for unit in self.segmenter.cut(eojeol):
+                length = len(self.units[unit].removeprefix(EOJEOL_MARK))
+                if unit == self.unk:
+                    length = len(eojeol) if self.whole_words else 1
+                units.append((EOJEOL_MARK if at == 0 else "") + eojeol[at : at + length])
+                at += length
+        return units
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the sentence that the unit ids spell."""
         return units_to_text(self.units[i] for i in ids)
-
-    def to_json(self) -> str:
-        return json.dumps(self.units, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Vocabulary:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ModelError: the text is not a JSON list of strings.
-        """
-        try:
-            units = json.loads(text)
-        except ValueError as error:
-            raise ModelError("the vocabulary is not valid JSON; the model is damaged") from error
-        if not isinstance(units, list) or not all(isinstance(unit, str) for unit in units):
-            raise ModelError("the vocabulary is not a list of strings; the model is damaged")
-        return cls(tuple(units))
 
 
 def build_vocabulary(
@@ -148,6 +188,8 @@ def encode_lines(lines: Iterable[str], vocabulary: Vocabulary) -> np.ndarray:
     Returns:
         uint16 array: <s> units </s> of every line that is not empty, one after the other.
     """
+    if not vocabulary.single:
+        return vocabulary.segmenter.encode(lines, vocabulary.bos, vocabulary.eos)
     text = "\n".join(lines)
     codes, initial, sentence = _characters(text)
     inner_ids, initial_ids = _code_tables(vocabulary)

@@ -67,10 +67,9 @@ def test_newer_and_foreign_files_are_refused(
     save_file({"x": np.zeros(3)}, tmp_path / "foreign.lm")
     with pytest.raises(ModelError, match="not a language model"):
         load_model(tmp_path / "foreign.lm")
-    monkeypatch.setattr(binary, "VERSION", 2)
     save_model(models["bigram"], tmp_path / "newer.lm")
-    monkeypatch.undo()
-    with pytest.raises(ModelError, match="version 2 and this Malsori reads up to 1"):
+    monkeypatch.setattr(binary, "VERSION", 0)
+    with pytest.raises(ModelError, match="version 1 and this Malsori reads up to 0"):
         load_model(tmp_path / "newer.lm")
 
 
