@@ -190,7 +190,7 @@ class Lattice:
 
     def _decoded(self, path: Sequence[int]) -> tuple[DecodedUnit, ...]:
         starts = [int(self.records.start[r]) for r in path]
-        ends = [*starts[1:], self.frames]
+        ends = [*starts[1:], self.frames][: len(starts)]
         return tuple(
             DecodedUnit(self._units.units[unit], start, end, unit)
             for unit, start, end in zip(self.records.unit[list(path)].tolist(), starts, ends,
