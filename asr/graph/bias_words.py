@@ -11,7 +11,7 @@ A list is a text file, one word a line, UTF-8::
     서울숲	3
 
 Readings are Hangul. A word in Hangul is its own reading; Latin letters, digits and signs are read
-as :func:`asr.hangul.normalize.spoken_sentences` does, with the usual variants (TV: 티브이, 티비). A
+as :func:`asr.hangul.normalize.spoken_sentences` does, with the usual variants (TV: 티비, 티브이). A
 boost is a number of nats, and says how much more (or, negative, less) readily than other words of
 the list the word is recognised.
 """
@@ -151,7 +151,7 @@ def readings_of(written: str) -> tuple[str, ...]:
     """How a word may be said, the likeliest reading first; empty where no rule reads it surely.
 
     >>> readings_of("TV")
-    ('티브이', '티비')
+    ('티비', '티브이')
     >>> readings_of("5G")
     ('파이브지', '오지')
     """
