@@ -1,4 +1,4 @@
-"""Context C: which pdfs score a phone of the Korean lexicon after another, by piece position.
+"""Context C and topology H: the HMM states of a phone between others, by piece position.
 
 A Kaldi model with word-position-dependent phones (``a_B``, ``a_I``, ``a_E``, ``a_S``) was trained
 with a lexicon of pieces, and where the pieces of an eojeol begin and end is not known here. What is
@@ -9,8 +9,9 @@ reading, and positions stay consistent along a path.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from asr.errors import ModelError
 from asr.graph.lexicon import SILENCE, Kind, State
@@ -52,9 +53,44 @@ def positions_after(source: State, position: Position, target: State) -> tuple[P
     return (INTERNAL, END) if goes_on else (BEGIN, SINGLE)
 
 
+class HmmState(NamedTuple):
+    """An HMM state of a phone.
+
+    forward: the pdf scored in its first frame; loop: in each further frame, which costs
+    ``loop_cost`` nats; forward_cost: nats of leaving it, once.
+    """
+
+    forward: int
+    loop: int
+    loop_cost: float = 0.0
+    forward_cost: float = 0.0
+
+
+class Emissions(Protocol):
+    """What a compiled graph needs of an acoustic model: the HMM states of phones in context.
+
+    The utterance begins as after a pause and ends as before one.
+    """
+
+    @property
+    def has_positions(self) -> bool:
+        """False for models whose phones have no word positions; all are NONE then."""
+
+    @property
+    def rights(self) -> Sequence[PhoneAt]:
+        """All phones, where the phone to the right matters; else nothing."""
+
+    def states(self, left: PhoneAt, phone: PhoneAt, right: PhoneAt | None) -> tuple[HmmState, ...]:
+        """The HMM states of ``phone``, first to last; ``right`` is None where it does not matter.
+
+        Raises:
+            ModelError: the acoustic model has no such phone.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class EmissionModel:
-    """Pdf-ids by left phone and phone, each with its position.
+    """A chain model with left context: one HMM state a phone.
 
     Attributes:
         table: ((left, position), (phone, position)) → (forward pdf, self-loop pdf).
@@ -63,6 +99,11 @@ class EmissionModel:
 
     table: Mapping[tuple[PhoneAt, PhoneAt], tuple[int, int]]
     has_positions: bool = True
+
+    @property
+    def rights(self) -> Sequence[PhoneAt]:
+        """Nothing: the phone to the right does not matter."""
+        return ()
 
     @classmethod
     def from_tree(cls, tree: ContextTree, phones: PhoneTable) -> EmissionModel:
@@ -75,20 +116,46 @@ class EmissionModel:
         positions = {at for name, at in phones.symbols.values() if name != SILENCE}
         return cls(table, positions != {NONE})
 
-    def positions(self, source: State, position: Position, target: State) -> tuple[Position, ...]:
-        """As :func:`positions_after`, for this model's phones."""
-        return positions_after(source, position, target) if self.has_positions else (NONE,)
-
-    def pdfs(self, left: PhoneAt, phone: PhoneAt) -> tuple[int, int]:
-        """(forward pdf, self-loop pdf) of ``phone`` after ``left``.
-
-        Raises:
-            ModelError: the acoustic model has no such phone.
-        """
+    def states(
+        self, left: PhoneAt, phone: PhoneAt, right: PhoneAt | None = None
+    ) -> tuple[HmmState, ...]:
+        """The one state of ``phone`` after ``left``; see :meth:`Emissions.states`."""
         try:
-            return self.table[left, phone]
+            return (HmmState(*self.table[left, phone]),)
         except KeyError:
-            raise ModelError(
-                f"the acoustic model has no state for phone {'_'.join((phone[0], phone[1].value))} "
-                f"after {left[0]}; its phone set does not fit the Korean lexicon"
-            ) from None
+            raise _no_state(left, phone) from None
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneModels:
+    """Any topology and context up to triphones, as a table.
+
+    Attributes:
+        table: (left, phone, right) → HMM states, each phone with its position; ``right`` is None in
+            all keys where it does not matter.
+        has_positions: as for :class:`EmissionModel`.
+    """
+
+    table: Mapping[tuple[PhoneAt, PhoneAt, PhoneAt | None], tuple[HmmState, ...]]
+    has_positions: bool = True
+
+    @property
+    def rights(self) -> Sequence[PhoneAt]:
+        """All right neighbours that the table names, in its order."""
+        return tuple(dict.fromkeys(right for _, _, right in self.table if right is not None))
+
+    def states(
+        self, left: PhoneAt, phone: PhoneAt, right: PhoneAt | None = None
+    ) -> tuple[HmmState, ...]:
+        """The states of ``phone`` between ``left`` and ``right``; see :meth:`Emissions.states`."""
+        states = self.table.get((left, phone, right))
+        if not states:
+            raise _no_state(left, phone)
+        return states
+
+
+def _no_state(left: PhoneAt, phone: PhoneAt) -> ModelError:
+    return ModelError(
+        f"the acoustic model has no state for phone {'_'.join((phone[0], phone[1].value))} "
+        f"after {left[0]}; its phone set does not fit the Korean lexicon"
+    )

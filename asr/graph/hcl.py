@@ -1,27 +1,31 @@
 """HCL: the lexicon transducer with context and HMM states, as flat arrays for the search.
 
-The chain topology gives one HMM state a phone: its first frame emits the *forward* pdf, every
-further frame the *self-loop* pdf. A left-biphone tree maps a phone and its left neighbour straight
-to that pair of pdfs, so a state of HCL is a state of L with a pair of pdfs.
+Each HMM state is a state of its own: its first frame emits the *forward* pdf, every further frame
+the *self-loop* pdf. The chain topology gives one HMM state a phone, so with a left-biphone tree a
+state of HCL is a state of L with a pair of pdfs; classical models have three states a phone, one
+after the other, whose two pdfs are the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import ModelError
-from asr.graph.emissions import OPEN, EmissionModel
-from asr.graph.lexicon import SILENCE, START, Arc, Kind, State, SyllableLexicon
-from asr.hangul.jamo import CODAS, NUCLEI, ONSETS
+from asr.graph.context import NO_STATES, Expansion, Node
+from asr.graph.emissions import Emissions, HmmState
+from asr.graph.lexicon import Kind, Lexicon, State
+from asr.graph.nodes import NUM_NODES, ROOT_NODE, onset_node, vowel_node
+from asr.hangul.jamo import CODAS
 from asr.hangul.phones import PHONES
-from asr.hmm.phones import Position
 
-#: Look-ahead nodes: 0 = any unit; then by (initial, onset); then by (initial, onset, nucleus).
-ROOT_NODE = 0
+__all__ = ["NUM_NODES", "ROOT_NODE", "HclGraph", "compile_hcl", "onset_node", "vowel_node"]
+
 MAX_PDFS = 1 << 20
 DTYPES = {
     "kind": np.int8, "node": np.int32, "first": np.uint8, "final": np.uint8,
@@ -29,18 +33,6 @@ DTYPES = {
     "arc_begin": np.int64, "arc_target": np.int32, "arc_cost": np.float32,
     "arc_unit": np.int32, "start": np.int32,
 }  # fmt: skip
-NUM_NODES = 1 + 2 * len(ONSETS) * (1 + len(NUCLEI))
-
-
-def onset_node(initial: bool, onset: int) -> int:
-    """The look-ahead node of all units that begin with this onset."""
-    return 1 + int(initial) * len(ONSETS) + onset
-
-
-def vowel_node(initial: bool, onset: int, nucleus: int) -> int:
-    """The look-ahead node of all units that begin with this onset and vowel."""
-    first = 1 + 2 * len(ONSETS)
-    return first + (int(initial) * len(ONSETS) + onset) * len(NUCLEI) + nucleus
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,125 +169,119 @@ def _most(states: NDArray[np.int64], size: int) -> int:
     return int(np.bincount(states, minlength=size).max(initial=0))
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """A state of L, its phone's position, and its pdfs in place of its left phone."""
-
-    state: State
-    position: Position
-    forward: int = -1
-    loop: int = -1
-
-
-@dataclass(frozen=True, slots=True)
-class _Edge:
-    target: _Node
-    cost: float
-    unit: str
-
-
-def compile_hcl(
-    lexicon: SyllableLexicon, emissions: EmissionModel, units: Mapping[str, int]
-) -> HclGraph:
+def compile_hcl(lexicon: Lexicon, emissions: Emissions, units: Mapping[str, int]) -> HclGraph:
     """Compose L with context and HMM states, breadth-first from the start.
 
     Args:
         lexicon: the jamo lexicon transducer.
-        emissions: the acoustic model's pdfs by phone, left phone and position.
+        emissions: the acoustic model's HMM states by phone, neighbours and position.
         units: LM unit → id, for the arcs' labels.
+
+    Raises:
+        ModelError: no unit opens an eojeol, or the acoustic model lacks a phone.
     """
-    edges = _prune_dead_ends(_expand(lexicon, emissions), lexicon)
-    if not any(edge.unit for out in edges.values() for edge in out):
+    expansion = Expansion(lexicon, emissions)
+    found = _expand(expansion, units)
+    if found.unit.max(initial=-1) < 0:
         raise ModelError(
             "the language model knows no syllable that may start an eojeol (written ▁가): "
             "its units are not those of `asr train-lm`"
         )
-    emitting = [node for node in edges if node.state.kind != Kind.PENDING]
-    nodes = emitting + [node for node in edges if node.state.kind == Kind.PENDING]
-    index = {node: number for number, node in enumerate(nodes)}
-    # labels ascend, so that the search can walk them along an LM state's arcs
-    flat = [
-        edge for node in nodes for edge in sorted(edges[node], key=lambda e: units.get(e.unit, -1))
-    ]
-    counts = [len(edges[node]) for node in nodes]
-    return HclGraph(
-        kind=np.array([node.state.kind for node in nodes], np.int8),
-        node=np.array([_lookahead_node(node.state) for node in nodes], np.int32),
-        first=np.array([node.state.kind in (Kind.ONSET, Kind.VOWEL) for node in nodes], np.uint8),
-        phone=np.array([_phone(node.state) for node in emitting], np.int16),
-        forward=np.array([node.forward for node in emitting], np.int32),
-        loop=np.array([node.loop for node in emitting], np.int32),
-        loop_cost=np.zeros(len(emitting), np.float32),
-        arc_begin=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        arc_target=np.array([index[edge.target] for edge in flat], np.int32),
-        arc_cost=np.array([edge.cost for edge in flat], np.float32),
-        arc_unit=np.array([units[edge.unit] if edge.unit else -1 for edge in flat], np.int32),
-        final=np.array([_is_final(lexicon, node) for node in nodes], np.uint8),
-        start=np.array([0], np.int32),  # the first state that was expanded
+    return _lay_out(found, expansion.hmms)
+
+
+class _Found(NamedTuple):
+    """All nodes, breadth-first from the start, and their arcs, grouped by source."""
+
+    nodes: list[Node]
+    final: NDArray[np.bool_]
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    cost: NDArray[np.float64]
+    unit: NDArray[np.int64]
+
+
+def _expand(expansion: Expansion, units: Mapping[str, int]) -> _Found:
+    number = {expansion.start: 0}
+    nodes = [expansion.start]
+    sources, targets, costs, labels = array("q"), array("q"), array("d"), array("q")
+    for source, node in enumerate(nodes):  # grows while it is walked
+        for edge in expansion.edges(node):
+            target = number.get(edge.target)
+            if target is None:
+                target = number[edge.target] = len(nodes)
+                nodes.append(edge.target)
+            sources.append(source)
+            targets.append(target)
+            costs.append(edge.cost)
+            labels.append(units[edge.unit] if edge.unit else -1)
+    return _Found(
+        nodes,
+        np.fromiter(map(expansion.is_final, nodes), bool, len(nodes)),
+        *(np.array(column) for column in (sources, targets, costs, labels)),
     )
 
 
-def _expand(lexicon: SyllableLexicon, emissions: EmissionModel) -> dict[_Node, list[_Edge]]:
-    silent = (SILENCE, Position.NONE)
-    start = _Node(_without_left(START), Position.NONE, *emissions.pdfs(silent, silent))
-    edges: dict[_Node, list[_Edge]] = {start: []}
-    order = [start]
-    for node in order:  # grows while it is walked
-        cheapest: dict[tuple[_Node, str], float] = {}
-        for arc in lexicon.arcs(node.state):
-            for target in _targets(node, arc, emissions):
-                key = (target, arc.unit)
-                cheapest[key] = min(arc.cost, cheapest.get(key, arc.cost))
-                if target not in edges:
-                    edges[target] = []
-                    order.append(target)
-        edges[node] = [_Edge(target, cost, unit) for (target, unit), cost in cheapest.items()]
-    return edges
+def _lay_out(found: _Found, hmms: Sequence[tuple[HmmState, ...]]) -> HclGraph:
+    """Number the states: a node's HMM states in a row; pending states after all others.
+
+    What it costs to leave an HMM state is paid on entering it: a path that enters it leaves it, and
+    so the end of an utterance needs no costs of its own.
+    """
+    alive = _leading_to_an_end(found)
+    nodes = [node for node, is_alive in zip(found.nodes, alive.tolist(), strict=True) if is_alive]
+    length = np.array([len(hmms[node.hmm]) if node.hmm != NO_STATES else 0 for node in nodes])
+    emitting, pending = int(length.sum()), int((length == 0).sum())
+    head = np.where(length > 0, np.cumsum(length) - length, emitting + np.cumsum(length == 0) - 1)
+    tail = head + np.maximum(length, 1) - 1
+    # a row for each HMM state, then one for each pending state: its node, its place in it
+    order = np.concatenate([np.repeat(np.arange(len(nodes)), length), np.flatnonzero(length == 0)])
+    place = np.arange(len(order)) - head[order]
+    is_last = place == tail[order] - head[order]
+    chains = [hmms[node.hmm] for node in nodes if node.hmm != NO_STATES]
+    states = [state for chain in chains for state in chain]
+    kind = np.array([node.state.kind for node in nodes], np.int8)[order]
+    kind[(kind == Kind.VOWEL) & ~is_last] = Kind.ONSET
+    renumbered = np.cumsum(alive) - 1
+    kept = alive[found.source] & alive[found.target]
+    source = tail[renumbered[found.source[kept]]]
+    target = head[renumbered[found.target[kept]]]
+    cost, unit = found.cost[kept], found.unit[kept]
+    on = np.flatnonzero(~is_last)  # from each HMM state of a phone to its next
+    source, target = np.concatenate([source, on]), np.concatenate([target, on + 1])
+    cost = np.concatenate([cost, np.zeros(len(on))])
+    unit = np.concatenate([unit, np.full(len(on), -1)])
+    forward_cost = np.array([state.forward_cost for state in states] + [0.0] * pending)
+    cost += forward_cost[target]
+    # labels ascend, so that the search can walk them along an LM state's arcs
+    rank = np.lexsort((unit, source))
+    counts = np.bincount(source, minlength=len(order))
+    return HclGraph(
+        kind=kind,
+        node=np.array([node.state.above for node in nodes], np.int32)[order],
+        first=np.array([node.state.first for node in nodes], np.uint8)[order],
+        phone=np.array([_phone(nodes[number].state) for number in order[:emitting]], np.int16),
+        forward=np.array([state.forward for state in states], np.int32),
+        loop=np.array([state.loop for state in states], np.int32),
+        loop_cost=np.array([state.loop_cost for state in states], np.float32),
+        arc_begin=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        arc_target=target[rank].astype(np.int32),
+        arc_cost=cost[rank].astype(np.float32),
+        arc_unit=unit[rank].astype(np.int32),
+        final=(found.final[alive][order] & is_last).astype(np.uint8),
+        start=np.array([0], np.int32),  # the first node that was expanded
+    )
 
 
-def _targets(node: _Node, arc: Arc, emissions: EmissionModel) -> Iterator[_Node]:
-    """The arc's target in each position that may follow."""
-    source = node.state
-    name = source.left if source.kind == Kind.PENDING else source.phone
-    for position in emissions.positions(source, node.position, arc.target):
-        if arc.target.kind == Kind.PENDING:
-            yield _Node(arc.target, position)
-        else:
-            pdfs = emissions.pdfs((name, node.position), (arc.target.phone, position))
-            yield _Node(_without_left(arc.target), position, *pdfs)
-
-
-def _without_left(state: State) -> State:
-    """States that differ in their left phone only merge where their pdfs are the same."""
-    return replace(state, left="")
-
-
-def _prune_dead_ends(
-    edges: dict[_Node, list[_Edge]], lexicon: SyllableLexicon
-) -> dict[_Node, list[_Edge]]:
-    """Drop states from which nothing follows (a piece that goes on into a pause)."""
+def _leading_to_an_end(found: _Found) -> NDArray[np.bool_]:
+    """The nodes from which an utterance can end (not a piece that goes on into a pause)."""
+    alive = found.final.copy()
     while True:
-        dead = {n for n, out in edges.items() if not out and not _is_final(lexicon, n)}
-        if not dead:
-            return edges
-        edges = {
-            node: [edge for edge in out if edge.target not in dead]
-            for node, out in edges.items()
-            if node not in dead
-        }
-
-
-def _is_final(lexicon: SyllableLexicon, node: _Node) -> bool:
-    return node.position not in OPEN and lexicon.is_final(node.state)
+        more = found.source[alive[found.target] & ~alive[found.source]]
+        if len(more) == 0:
+            return alive
+        alive[more] = True
 
 
 def _phone(state: State) -> int:
     return -1 if state.kind == Kind.SILENCE else PHONES.index(state.phone)
-
-
-def _lookahead_node(state: State) -> int:
-    if state.kind == Kind.ONSET:
-        return onset_node(state.initial, state.onset)
-    if state.kind == Kind.VOWEL:
-        return vowel_node(state.initial, state.onset, state.nucleus)
-    return ROOT_NODE

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import ModelError
-from asr.graph.hcl import NUM_NODES, ROOT_NODE, HclGraph, onset_node, vowel_node
+from asr.graph.hcl import HclGraph
 from asr.graph.lexicon import Kind
+from asr.graph.nodes import NUM_NODES, ROOT_NODE, onset_node, vowel_node
 from asr.hangul.jamo import decompose, is_syllable
 from asr.lm.automaton import LmAutomaton
 from asr.lm.units import EOJEOL_MARK

@@ -313,25 +313,32 @@ def _assimilate(left: str, onset: str) -> Pair:
 
 _LONE_NUCLEI = {"ㅑ": "ㅏ", "ㅒ": "ㅐ", "ㅖ": "ㅔ", "ㅛ": "ㅗ", "ㅠ": "ㅜ"}
 _MERGERS = {"ㅐ": "ㅔ", "ㅔ": "ㅐ", "ㅒ": "ㅖ", "ㅚ": "ㅞ", "ㅙ": "ㅞ", "ㅞ": "ㅙ"}
-_MERGER_COST = 2.5
+MERGER_COST = 2.5
+"""Cost in nats of a vowel that most speakers no longer tell from the spelled one."""
 
 
 @cache
 def nucleus_surface(
-    onset: int, underlying_onset: int, nucleus: int, initial: bool, mergers: bool = False
+    onset: int,
+    underlying_onset: int,
+    nucleus: int,
+    initial: bool,
+    mergers: bool = False,
+    merger_cost: float = MERGER_COST,
 ) -> tuple[tuple[int, float], ...]:
     """How a vowel sounds by article 5, and 4 with `mergers`: (index into NUCLEI, cost in nats).
 
     onset is the surface onset (the one `junction` gave), underlying_onset the spelled one, both
     indices into ONSETS; `initial` says that the syllable begins an eojeol. Canonical first, at
     cost 0. With `mergers`, vowels that most speakers no longer tell apart (ㅐ/ㅔ, ㅚ/ㅙ/ㅞ) are
-    added as costed alternatives.
+    added as alternatives at `merger_cost` more.
     """
     costs: dict[str, float] = {}
     for vowel, cost in _vowels(ONSETS[onset], ONSETS[underlying_onset], NUCLEI[nucleus], initial):
-        costs.setdefault(vowel, cost)
+        costs[vowel] = min(cost, costs.get(vowel, cost))
         if mergers and vowel in _MERGERS:
-            costs.setdefault(_MERGERS[vowel], cost + _MERGER_COST)
+            merged, more = _MERGERS[vowel], cost + merger_cost
+            costs[merged] = min(more, costs.get(merged, more))
     ranked = sorted(costs.items(), key=lambda item: item[1])
     return tuple((NUCLEI.index(vowel), cost) for vowel, cost in ranked)
 

@@ -198,6 +198,17 @@ def _surfaces(eojeol: _Eojeol, position: int, following: _Eojeol | None) -> list
     return _across(eojeol.word, following.word, coda, onset, nucleus)
 
 
+def inside_surfaces(word: str, position: int) -> list[Surface]:
+    """The readings of the junction between word[position] and the next syllable, with their costs.
+
+    word: Hangul syllables spelled together; respellings are not applied. The canonical reading
+    costs 0.
+    """
+    eojeol = _Eojeol(word, None, (), frozenset())
+    onset, nucleus, _ = decompose(word[position + 1])
+    return _inside(eojeol, position, decompose(word[position])[2], onset, nucleus)
+
+
 def _inside(eojeol: _Eojeol, position: int, coda: int, onset: int, nucleus: int) -> list[Surface]:
     """The readings of a junction within an eojeol, with what the context makes of them."""
     possible = readings(coda, onset, nucleus)
