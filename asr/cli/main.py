@@ -25,6 +25,7 @@ COMMANDS = {
     "pronounce": ("asr.cli.pronounce", "how Korean text is pronounced"),
     "features": ("asr.cli.features", "acoustic features of a sound file"),
     "train-lm": ("asr.cli.train_lm", "train an n-gram language model from text"),
+    "lm-ppl": ("asr.cli.lm_ppl", "perplexity of texts by a language model"),
     "import-kaldi": ("asr.cli.import_kaldi", "turn a Kaldi chain model into a bundle"),
 }
 INTERRUPTED = 130

@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from asr.errors import UsageError
+from asr.errors import DataError, UsageError
 from asr.lm.morphs import morph_counts
 from asr.lm.pieces import piece_counts
 from asr.lm.segmentation import COST_STEP
@@ -89,7 +89,8 @@ def build_inventory(
 
     Raises:
         UsageError: the configuration makes no sense, or the units do not fit into 65,536, or the
-            library that finds such units is missing. DataError: there is no Hangul in the text.
+            library that finds such units is missing. DataError: there is no Hangul to find longer
+            units in.
     """
     config = config or InventoryConfig()
     config.check()
@@ -101,6 +102,9 @@ def build_inventory(
         raise UsageError(f"{config.size} units and {len(base)} syllables are more than the"
                          f" {MAX_UNITS} that fit; ask for {room} or fewer")  # fmt: skip
     eojeol = count_eojeol(lines, words)
+    if not eojeol:
+        raise DataError("the training text has no eojeol that is all Hangul; check the files and"
+                        " their encoding")  # fmt: skip
     counts = _FINDERS[config.kind](eojeol, config)
     units = [*base.units[len(SPECIALS) :], *_chosen(counts, config)]
     if config.kind == "eojeol":

@@ -1,14 +1,16 @@
 """Morphs as Kiwi finds them, mapped back to how the eojeol is written.
 
-Kiwi gives dictionary forms: 갔다 is 가/었/다, 간다 is 가/ㄴ다. Units must spell the eojeol, so a cut
-is made only between syllables, and only where no morph has a part on both sides: 갔 다, 간다.
+Kiwi gives dictionary forms: 갔다 is 가/었/다, 간다 is 가/ㄴ다. Units must spell the eojeol, so a
+cut is made only between syllables, and only where no morph has a part on both sides: 갔 다, 간다.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from asr.errors import UsageError
 from asr.lm.units import EOJEOL_MARK
@@ -38,6 +40,13 @@ def morph_boundaries(words: Iterable[str]) -> Iterable[list[int]]:
     Raises:
         UsageError: kiwipiepy is not installed.
     """
+    words = list(words)
+    for word, tokens in zip(words, _kiwi().tokenize(words), strict=True):
+        yield boundaries(len(word), [(token.start, token.len) for token in tokens])
+
+
+@functools.lru_cache(maxsize=1)  # it takes seconds to load
+def _kiwi() -> Any:
     try:
         from kiwipiepy import Kiwi
     except ImportError as error:
@@ -45,11 +54,7 @@ def morph_boundaries(words: Iterable[str]) -> Iterable[list[int]]:
             "morph units need the package kiwipiepy: install it (pip install 'malsori[lm]') or"
             " choose other units"
         ) from error
-    # eojeol come one by one, without their sentences, and are not to be split or put right
-    kiwi = Kiwi(num_workers=1, load_typo_dict=False)
-    words = list(words)
-    for word, tokens in zip(words, kiwi.tokenize(words), strict=True):
-        yield boundaries(len(word), [(token.start, token.len) for token in tokens])
+    return Kiwi(num_workers=1)
 
 
 def boundaries(length: int, spans: Sequence[tuple[int, int]]) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -58,6 +58,14 @@ class Perplexity:
     hits: tuple[int, ...] = ()
     unknown_logp: float = 0.0
 
+    def __add__(self, other: Perplexity) -> Perplexity:
+        """Return the sums over both texts, scored by the same model."""
+        return Perplexity(
+            *(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)[:-2]),
+            tuple(a + b for a, b in zip(self.hits, other.hits, strict=True)),
+            self.unknown_logp + other.unknown_logp,
+        )
+
     @property
     def per_unit(self) -> float:
         return math.exp(-self.logp / max(self.tokens, 1))
@@ -71,6 +79,10 @@ class Perplexity:
     @property
     def per_syllable(self) -> float:
         return math.exp(-self.logp / max(self.syllables, 1))
+
+    @property
+    def bits_per_jamo(self) -> float:
+        return -self.logp / math.log(2.0) / max(self.jamo, 1)
 
     @property
     def per_jamo(self) -> float:

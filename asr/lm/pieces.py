@@ -35,7 +35,9 @@ def piece_counts(
             "subword units need the package sentencepiece: install it (pip install 'malsori[lm]')"
             " or choose other units"
         ) from error
+    # single syllables, with the mark or without, are pieces too; and <unk> and the bare mark
     singles = {character for word in eojeol for character in word}
+    singles |= {EOJEOL_MARK + word[0] for word in eojeol}
     model = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "eojeol.tsv"
@@ -47,7 +49,7 @@ def piece_counts(
                 input_format="tsv",
                 model_writer=model,
                 model_type=method,
-                vocab_size=size + len(singles) + 2,  # <unk> and the bare mark are pieces too
+                vocab_size=size + len(singles) + 2,
                 hard_vocab_limit=False,
                 character_coverage=1.0,
                 max_sentencepiece_length=max_length + 1,  # the mark is a character

@@ -1,8 +1,8 @@
 """The units of the language model: strings of syllables that know whether they open an eojeol.
 
 A unit that opens an eojeol is written with the mark "▁" (U+2581, as in sentencepiece), the others
-bare: "나는 간다" is ▁나 는 ▁간 다 in syllables. Spacing is thereby part of the language model. Units
-of several syllables ("▁학교", "에서는") come with costs that say how an eojeol is cut.
+bare: "나는 간다" is ▁나 는 ▁간 다 in syllables. Spacing is thereby part of the language model.
+Units of several syllables ("▁학교", "에서는") come with costs that say how an eojeol is cut.
 """
 
 from __future__ import annotations

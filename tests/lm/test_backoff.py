@@ -116,3 +116,17 @@ def test_both_ends_of_kept_ngrams_are_kept(model: NgramModel) -> None:
         assert below == sorted(set(below))
         assert all(gram[1:] in grams for gram in below), n
         grams.update(below)
+
+
+def test_pruning_to_a_size_is_pruning_by_the_least_threshold(
+    training: list[str], vocabulary: Vocabulary
+) -> None:
+    corpora = [Corpus(encode_lines(training, vocabulary))]
+    whole = train(corpora, vocabulary, TrainConfig(4))
+    by_threshold = train(corpora, vocabulary, TrainConfig(4, entropy_threshold=1e-5))
+    by_size = train(corpora, vocabulary, TrainConfig(4, size=by_threshold.size))
+    assert 0.99 * by_threshold.size <= by_size.size <= by_threshold.size
+    smaller = train(corpora, vocabulary, TrainConfig(4, size=by_threshold.size // 2))
+    assert 0.98 * by_threshold.size // 2 <= smaller.size <= by_threshold.size // 2
+    assert train(corpora, vocabulary, TrainConfig(4, size=whole.size)).size == whole.size
+    assert len(train(corpora, vocabulary, TrainConfig(4, size=1)).orders[0]) == len(vocabulary)

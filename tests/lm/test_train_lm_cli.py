@@ -76,9 +76,27 @@ def test_weights_vocabulary_and_spoken_text(tmp_path: Path) -> None:
     assert model.score("칠월에 가자") > model.score("가자 칠월에")
 
 
+def test_longer_units_and_a_size(texts: dict[str, Path], tmp_path: Path) -> None:
+    vocab, output, again = tmp_path / "v.txt", tmp_path / "m.lm", tmp_path / "again.lm"
+    common = ["train-lm", "--order", "3", "--text", str(texts["a.txt"]), "--size", "6000"]
+    code = main([*common, "--units", "bpe", "--num-units", "200", "--write-vocab", str(vocab),
+                 "--output", str(output)])  # fmt: skip
+    assert code == 0
+    model = load_ngrams(output)
+    long = [unit for unit in model.vocabulary.units[3:] if len(unit.removeprefix("▁")) > 1]
+    assert 100 < len(long) <= 200 and 5800 < model.size <= 6000
+    assert main([*common, "--vocab", str(vocab), "--output", str(again)]) == 0
+    assert again.read_bytes() == output.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
+        (["--text", "{a}", "--output", "{o}", "--units", "word"], 2, "no units are called 'word'"),
+        (["--text", "{a}", "--output", "{o}", "--num-units", "9"], 2, "is for longer units"),
+        (["--text", "{a}", "--output", "{o}", "--vocab", "{a}", "--units", "bpe"], 2, "leave out"),
+        (["--text", "{a}", "--output", "{o}", "--size", "0"], 2, "must be above 0"),
+        (["--text", "{a}", "--output", "{o}", "--vocab", "{costs}"], 1, "gives '나' no cost"),
         (["--text", "{a}"], 2, "nothing to write"),
         (["--text", "{a}", "--output", "{o}", "--order", "9"], 2, "choose 1 to 8"),
         (["--text", "{a}", "--output", "{o}", "--weights", "1", "2"], 2, "2 corpus weights for 1"),
@@ -108,6 +126,7 @@ def test_mistakes_are_told_in_one_line(
     paths = {"a": texts["a.txt"], "o": tmp_path / "o.lm"}
     contents = {
         "empty": b"",
+        "costs": "▁가\t3\n나\n".encode(),
         "latin": b"thoughtful strengths\n" * 9,
         "cp949": "가나다\n".encode("cp949"),
         "cut": gzip.compress("가나다라\n".encode() * 99)[:-9],
