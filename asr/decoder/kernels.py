@@ -13,6 +13,7 @@ import numba as nb
 import numpy as np
 
 from asr.decoder.records import PAUSE, add_event, add_union
+from asr.graph.bias import bias_step
 from asr.graph.lexicon import Kind
 
 VOWEL = int(Kind.VOWEL)
@@ -56,26 +57,12 @@ def lm_step(lm: Any, state: int, word: int) -> tuple[float, int]:
 
 
 @nb.njit(cache=True, nogil=True)
-def bias_step(bias: Any, state: int, unit: int) -> tuple[float, int]:
+def bias_unit(words: Any, state: int, unit: int) -> tuple[float, int]:
     """What the user's words add to the score of ``unit``, and their state after it."""
     added = 0.0
-    for place in range(bias.unit_begin[unit], bias.unit_begin[unit + 1]):
-        symbol = bias.unit_symbol[place]
-        following = state
-        while following != 0:
-            end = bias.arc_begin[following + 1]
-            arc = _lower_bound(bias.arc_symbol, bias.arc_begin[following], end, symbol)
-            if arc < end and bias.arc_symbol[arc] == symbol:
-                following = bias.arc_next[arc]
-                break
-            following = bias.fail[following]
-            if following == 0:
-                following = bias.root_next[symbol]
-                break
-        else:
-            following = bias.root_next[symbol]
-        added += bias.potential[following] - bias.potential[state] + bias.bonus[following]
-        state = following
+    for place in range(words.unit_begin[unit], words.unit_begin[unit + 1]):
+        change, state = bias_step(words.automaton, state, words.unit_symbol[place])
+        added += change
     return added, state
 
 
@@ -207,7 +194,7 @@ def _tightened(spare: Any, grown: int, keep: int, bound: float) -> float:
 def advance(
     graph: Any,
     lm: Any,
-    bias: Any,
+    words: Any,
     options: Any,
     memo: Any,
     table: Any,
@@ -228,7 +215,7 @@ def advance(
     scale = options.lm_scale
     ahead_scale = options.lm_scale * options.lookahead_step
     lattice_beam = options.lattice_beam
-    biased = len(bias.potential) > 1
+    biased = len(words.automaton.fail) > 1
     while at[ROW] < len(loglikes):
         count = at[COUNT]
         made = at[MADE]
@@ -295,7 +282,7 @@ def advance(
                     added = options.bonus[unit]
                     bias_next = place
                     if biased:
-                        change, bias_next = bias_step(bias, place, unit)
+                        change, bias_next = bias_unit(words, place, unit)
                         added += change
                     base = score + scale * logp + ahead - graph.arc_cost[arc] + added
                     following = memo.following[slot, label]
@@ -371,7 +358,7 @@ def advance(
 
 @nb.njit(cache=True, nogil=True)
 def endings(
-    graph: Any, lm: Any, bias: Any, options: Any, tokens: Any, count: int, eos: int, found: Any
+    graph: Any, lm: Any, words: Any, options: Any, tokens: Any, count: int, eos: int, found: Any
 ) -> int:
     """All ways in which an utterance may end here, into ``found``; returns how many.
 
@@ -390,8 +377,8 @@ def endings(
                     continue
                 unit = graph.arc_unit[arc]
                 logp, following = lm_step(lm, lm_state, unit)
-                added, place = bias_step(bias, tokens.bias[i], unit)
-                added += options.bonus[unit] - bias.potential[place]
+                added, place = bias_unit(words, tokens.bias[i], unit)
+                added += options.bonus[unit] - words.automaton.potential[place]
                 end, _ = lm_step(lm, following, eos)
                 found.token[made] = i
                 found.unit[made] = unit
@@ -415,7 +402,7 @@ def endings(
             found.score[made] = (
                 tokens.score[i]
                 + options.lm_scale * (end + ahead)
-                - bias.potential[tokens.bias[i]]
+                - words.automaton.potential[tokens.bias[i]]
             )
             made += 1
     return made

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import ModelError
+from asr.graph.bias import BiasArrays, BiasAutomaton, no_bias, unit_symbols
 from asr.graph.hcl import NUM_NODES
 from asr.graph.lookahead import last_words, lookahead_table, unit_nodes
-from asr.hangul.jamo import FIRST_SYLLABLE, LAST_SYLLABLE, is_syllable
 from asr.lm.automaton import LmAutomaton
-from asr.lm.units import EOJEOL_MARK
 
-if TYPE_CHECKING:
-    from asr.graph.bias import BiasAutomaton
-
-NUM_SYMBOLS = 2 * (LAST_SYLLABLE - FIRST_SYLLABLE + 1)
-"""Syllables, each in the middle of an eojeol and at its start."""
 
 class LmArrays(NamedTuple):
     """A language model for the search: an automaton, and look-ahead rows for its states.
@@ -39,18 +33,12 @@ class LmArrays(NamedTuple):
     lookahead: NDArray[np.uint8]
 
 
-class BiasArrays(NamedTuple):
-    """The user's words for the search: a :class:`~asr.graph.bias.BiasAutomaton`, and spellings."""
+class UserWords(NamedTuple):
+    """The user's words for the search: how units are spelled, and the automaton over syllables."""
 
     unit_begin: NDArray[np.int32]
     unit_symbol: NDArray[np.int32]
-    arc_begin: NDArray[np.int32]
-    arc_symbol: NDArray[np.int32]
-    arc_next: NDArray[np.int32]
-    root_next: NDArray[np.int32]
-    fail: NDArray[np.int32]
-    potential: NDArray[np.float32]
-    bonus: NDArray[np.float32]
+    automaton: BiasArrays
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,30 +101,9 @@ class UnitTable:
     @classmethod
     def of(cls, units: Sequence[str]) -> UnitTable:
         """The table of a vocabulary; a unit that is not of Hangul syllables has no symbols."""
-        spelled = [_symbols(unit) for unit in units]
-        begin = np.cumsum([0, *map(len, spelled)])
-        symbols = np.array([symbol for row in spelled for symbol in row], np.int32)
-        return cls(tuple(units), begin.astype(np.int32), symbols)
+        return cls(tuple(units), *unit_symbols(units))
 
-    def bias_arrays(self, bias: BiasAutomaton | None) -> BiasArrays:
+    def user_words(self, bias: BiasAutomaton | None) -> UserWords:
         """The user's words, or none, over these units."""
-        if bias is None:
-            none = np.zeros(0, np.int32)
-            return BiasArrays(
-                self.begin, self.symbol, np.zeros(2, np.int32), none, none,
-                np.zeros(NUM_SYMBOLS, np.int32), np.zeros(1, np.int32),
-                np.zeros(1, np.float32), np.zeros(1, np.float32),
-            )  # fmt: skip
-        return BiasArrays(
-            self.begin, self.symbol, bias.arc_begin, bias.arc_symbol, bias.arc_next,
-            bias.root_next, bias.fail, bias.potential, bias.bonus,
-        )  # fmt: skip
+        return UserWords(self.begin, self.symbol, (bias or no_bias()).arrays)
 
-
-def _symbols(unit: str) -> list[int]:
-    syllables = unit.removeprefix(EOJEOL_MARK)
-    if not syllables or not all(map(is_syllable, syllables)):
-        return []
-    symbols = [2 * (ord(syllable) - FIRST_SYLLABLE) for syllable in syllables]
-    symbols[0] += syllables != unit
-    return symbols

@@ -11,25 +11,23 @@ import copy
 import logging
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr.decoder import kernels
 from asr.decoder.config import DecoderConfig
-from asr.decoder.language import BiasArrays, Language, UnitTable
+from asr.decoder.language import Language, UnitTable, UserWords
 from asr.decoder.lattice import DecodedUnit, Endings, Lattice
 from asr.decoder.records import PAUSE, UNION, add_event, grown_records, new_records
 from asr.errors import ModelError
+from asr.graph.bias import BiasAutomaton
 from asr.graph.hcl import HclGraph
 from asr.graph.lexicon import Kind
 from asr.graph.lookahead import STEP, state_ahead
 from asr.lm.automaton import LmAutomaton
 from asr.lm.units import EOJEOL_MARK
-
-if TYPE_CHECKING:
-    from asr.graph.bias import BiasAutomaton
 
 __all__ = ["BestPath", "DecodedUnit", "Decoder", "Search"]
 
@@ -164,7 +162,7 @@ class Decoder:
         labels = graph.arc_begin[1:] - self._graph.label_begin
         self.most_labels = int(labels[graph.kind == Kind.VOWEL].max(initial=1))
         self.most_records = _most_records(graph)
-        self.no_words = self.unit_table.bias_arrays(None)
+        self.no_words = self.unit_table.user_words(None)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -197,10 +195,8 @@ class Decoder:
         Args:
             bias: the user's words (:mod:`asr.graph.bias`).
         """
-        arrays = self.no_words if bias is None else self.unit_table.bias_arrays(bias)
-        if len(arrays.fail) > 1 << kernels.BIAS_BITS:
-            raise ModelError(f"the user's words make {len(arrays.fail)} states; use fewer words")
-        return Search(self, config or DecoderConfig(), arrays)
+        words = self.no_words if bias is None else self.unit_table.user_words(bias)
+        return Search(self, config or DecoderConfig(), words)
 
     def graph_arrays(self, lm_scale: float) -> _Graph:
         """The graph with what is known of a unit beyond its first syllable paid along its arcs.
@@ -233,10 +229,10 @@ class Decoder:
 class Search:
     """The state of one utterance's search: feed scores with :meth:`advance`, then read the path."""
 
-    def __init__(self, decoder: Decoder, config: DecoderConfig, bias: BiasArrays) -> None:
+    def __init__(self, decoder: Decoder, config: DecoderConfig, words: UserWords) -> None:
         self._decoder = decoder
         self._config = config
-        self._bias = bias
+        self._words = words
         self._graph = decoder.graph_arrays(config.lm_scale)
         bonus = config.unit_bonus + config.space_bonus * decoder.initial
         self._options = _Options(
@@ -298,7 +294,7 @@ class Search:
             kernels.advance(
                 self._graph,
                 self._decoder.language.arrays,
-                self._bias,
+                self._words,
                 self._options,
                 self._memo,
                 self._table,
@@ -366,7 +362,7 @@ class Search:
         count = kernels.endings(
             self._graph,
             self._decoder.language.arrays,
-            self._bias,
+            self._words,
             self._options,
             self._tokens,
             self.active,
