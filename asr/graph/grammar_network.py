@@ -29,8 +29,10 @@ from asr.graph.grammar_nodes import (
 )
 from asr.hangul.jamo import is_syllable
 
-MOST_STATES = 1_500_000
-MOST_STEPS = 30_000_000
+MOST_STATES = 500_000
+"""A list of 200,000 names fits."""
+MOST_STEPS = 6_000_000
+"""Work of the subset construction: some seconds."""
 INSIDE, LOOSE, SPACED = range(3)
 """What is written before a syllable: nothing; nothing, where a pause is likely; a space."""
 
@@ -108,7 +110,6 @@ class Network:
             chance = mass[place]
             if self.arcs[here] or here == self.final:
                 result.append((here, spaced, chance))
-            self.count(1 + len(self.free[here]))
             for arc in self.free[here]:
                 if arc.before is not None:
                     if before == NOTHING:
@@ -120,6 +121,7 @@ class Network:
                 if goal not in mass:
                     heapq.heappush(queue, goal)
                 mass[goal] += chance * arc.chance
+        self.count(len(mass))
         return result
 
 
