@@ -54,9 +54,9 @@ class BiasConfig:
         per_word: how far the cost of each word grows with the list: 1 is a list whose words are
             equally likely, 0 is a list whose length does not matter.
         most_lift: no word is lifted by more than this (nats of the search).
-        lookahead: syllables by which advances run ahead of the word. The search looks ahead in the
-            language model within a syllable; without an advance an unlikely one would be pruned
-            before its boost comes.
+        lookahead: part (0 to 1) of the next syllable's cost that is lifted in advance. The search
+            looks ahead in the language model within a syllable, and might prune an unlikely one
+            before its lift comes; but a word that is lifted early drives others out of the beam.
         anywhere: words also match inside an eojeol, not only where one begins.
         joined: a word that is written with spaces is also matched without them.
     """
@@ -64,7 +64,7 @@ class BiasConfig:
     class_cost: float = 8.0
     per_word: float = 1.0
     most_lift: float = 60.0
-    lookahead: int = 1
+    lookahead: float = 0.0
     anywhere: bool = False
     joined: bool = True
 
@@ -73,8 +73,8 @@ class BiasConfig:
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise UsageError(f"{name} must be a number and not negative, not {value}")
-        if not isinstance(self.lookahead, int) or self.lookahead < 0:
-            raise UsageError(f"lookahead must be a whole number of syllables, not {self.lookahead}")
+        if not 0 <= self.lookahead <= 1:
+            raise UsageError(f"lookahead must be a number from 0 to 1, not {self.lookahead}")
 
 
 class BiasArrays(NamedTuple):
@@ -196,17 +196,13 @@ def build_bias(
     """
     config = config or BiasConfig()
     forms = _forms(words, config)
-    symbols, begin = symbols_of([text for text, _ in forms])
-    owner = np.array([index for _, index in forms], np.int32)
+    costs = _syllable_costs([form.text for form in forms], lm)
+    symbols, begin = symbols_of([form.text for form in forms])
+    owner = np.array([form.word for form in forms], np.int32)
     own = np.array([word.boost or 0.0 for word in words], np.float32)[owner]
-    if lm is None:
-        shares = np.ones(len(symbols), np.float32)
-        boosts = own
-    else:
-        shares = -score_syllables([text for text, _ in forms], lm)
-        costs = np.add.reduceat(shares, begin[:-1]) if len(forms) else shares
-        target = config.class_cost + config.per_word * math.log(max(1, len(words)))
-        boosts = np.clip(lm_scale * (costs - target), 0, config.most_lift) + own
+    target = config.class_cost + config.per_word * math.log(max(1, len(words)))
+    advance = _advances(costs, begin, own, target if lm else math.inf, lm_scale, config)
+    boosts = advance[begin[1:] - 1]
     of_word = np.zeros(len(words), np.float32)
     of_word[owner[::-1]] = boosts[::-1]
     if config.anywhere:
@@ -214,25 +210,37 @@ def build_bias(
         inner[begin[:-1]] &= ~1
         symbols = np.concatenate([symbols, inner])
         begin = np.concatenate([begin, begin[1:] + begin[-1]])
-        owner, boosts, shares = (np.concatenate([x, x]) for x in (owner, boosts, shares))
-    order = sorted_order(symbols, begin)
-    progress = _progress(shares, begin, config.lookahead)
-    trie = build_trie(symbols, begin, order)
+        owner, boosts, advance = (np.concatenate([x, x]) for x in (owner, boosts, advance))
+    trie = build_trie(symbols, begin, sorted_order(symbols, begin))
     states = len(trie[0]) - 1
     if states > MOST_STATES:
         raise UsageError(
             f"the list of words makes {states} states, at most {MOST_STATES} fit; shorten it"
         )
-    arrays = compile_bias(*trie, begin, owner, boosts.astype(np.float32), progress)
+    arrays = compile_bias(*trie, begin, owner, boosts, advance)
     return BiasAutomaton(BiasArrays(*arrays), tuple(words), of_word)
 
 
-def _forms(words: Sequence[BiasWord], config: BiasConfig) -> list[tuple[str, int]]:
-    """Each reading that is matched, with the word's number."""
-    forms = [(reading, index) for index, word in enumerate(words) for reading in word.readings]
+class _Form(NamedTuple):
+    """A reading that is matched, and the number of its word."""
+
+    text: str
+    word: int
+
+
+def _forms(words: Sequence[BiasWord], config: BiasConfig) -> list[_Form]:
+    forms = [_Form(reading, index) for index, word in enumerate(words) for reading in word.readings]
     if config.joined:
-        forms += [(text.replace(" ", ""), index) for text, index in forms if " " in text]
+        forms += [form._replace(text=form.text.replace(" ", "")) for form in forms
+                  if " " in form.text]  # fmt: skip
     return forms
+
+
+def _syllable_costs(texts: Sequence[str], lm: LmAutomaton | None) -> NDArray[np.float32]:
+    """What each syllable costs in the language model (nats); alike where there is none."""
+    if lm is None:
+        return np.ones(sum(len(text) - text.count(" ") for text in texts), np.float32)
+    return -score_syllables(texts, lm)
 
 
 def score_syllables(texts: Sequence[str], lm: LmAutomaton) -> NDArray[np.float32]:
@@ -285,18 +293,26 @@ def _score_units(
     return scores
 
 
-def _progress(
-    shares: NDArray[np.float32], begin: NDArray[np.int64], lookahead: int
+def _advances(
+    costs: NDArray[np.float32],
+    begin: NDArray[np.int64],
+    own: NDArray[np.float32],
+    target: float,
+    lm_scale: float,
+    config: BiasConfig,
 ) -> NDArray[np.float32]:
-    """The part of a word's boost that is advanced after each of its syllables: float32 [N].
+    """What of a word's boost is advanced after each of its syllables: float32 [N]; at last, all.
 
-    It follows the word's cost, so that the boost comes where the cost does, ``lookahead`` syllables
-    early.
+    Of the lift, what brings the syllables so far to the target: a word costs no more than that from
+    its beginning on, and never less than its syllables would but for the list. A path that was
+    lifted higher than it was ever going to fall would drive all others out of the beam.
     """
     lengths = np.diff(begin)
-    done = np.cumsum(shares.astype(np.float64))
-    before = np.concatenate([[0.0], done])[begin[:-1]]
-    last = np.repeat(begin[1:] - 1, lengths)
-    ahead = np.minimum(np.arange(len(shares)) + lookahead, last)
-    before = np.repeat(before, lengths)
-    return ((done[ahead] - before) / np.maximum(done[last] - before, 1e-6)).astype(np.float32)
+    done = np.concatenate([[0.0], np.cumsum(costs.astype(np.float64))])
+    so_far = done[1:] - np.repeat(done[begin[:-1]], lengths)
+    whole = np.repeat(done[begin[1:]] - done[begin[:-1]], lengths)
+    coming = np.concatenate([costs[1:], [0.0]])
+    coming[begin[1:] - 1] = 0.0
+    lift = lm_scale * np.maximum(so_far + config.lookahead * coming - target, 0)
+    share = so_far / np.maximum(whole, 1e-6)
+    return (np.minimum(lift, config.most_lift) + np.repeat(own, lengths) * share).astype(np.float32)

@@ -88,7 +88,7 @@ def _goto(arc_begin: Any, arc_symbol: Any, state: int, symbol: int) -> int:
 @nb.njit(cache=True)
 def compile_bias(
     arc_begin: Any, arc_symbol: Any, parent: Any, node: Any, begin: Any, owner: Any, boosts: Any,
-    progress: Any,
+    advances: Any,
 ) -> Any:  # fmt: skip
     """The arrays of :class:`asr.graph.bias.BiasArrays` from a trie and its readings' boosts."""
     states = len(parent)
@@ -103,7 +103,7 @@ def compile_bias(
         word[last] = min(word[last], owner[reading])
         boost[last] = max(boost[last], boosts[reading])
         for at in range(begin[reading], begin[reading + 1]):
-            advance = progress[at] * boosts[reading]
+            advance = advances[at]
             potential[node[at]] = max(potential[node[at]], advance)
     root_next = np.zeros(NUM_SYMBOLS, np.int32)
     for arc in range(arc_begin[1]):
