@@ -14,9 +14,10 @@ True
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from asr.alignment import Jamo, Syllable
 from asr.errors import DataError
 
 FORMAT = "malsori-result"
@@ -38,6 +39,15 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another text that the same sound may be."""
+
+    text: str
+    confidence: float
+    """Its share of the probability of all that were considered."""
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of speech, usually an utterance between pauses."""
 
@@ -46,6 +56,15 @@ class Segment:
     end: float
     words: tuple[Word, ...] = ()
     confidence: float | None = None
+    alternatives: tuple[Alternative, ...] = ()
+    """The N best texts, best first, where they were asked for; the first is `text` itself."""
+    rejected: bool = False
+    """With a grammar: what was said is none of its phrases; `text` is empty then."""
+    slots: Mapping[str, str] = field(default_factory=dict)
+    """With a grammar: what its slots were filled with."""
+    syllables: tuple[Syllable, ...] = ()
+    """Where times of jamo were asked for: the syllables as spoken; `word` counts in `words`."""
+    jamo: tuple[Jamo, ...] = ()
 
     @classmethod
     def from_words(cls, words: Iterable[Word], confidence: float | None = None) -> Segment:
@@ -88,6 +107,11 @@ class Result:
         return " ".join(segment.text for segment in self.segments if segment.text)
 
     @property
+    def rejected(self) -> bool:
+        """With a grammar: something was said, and none of it was a phrase of the grammar."""
+        return bool(self.segments) and all(segment.rejected for segment in self.segments)
+
+    @property
     def words(self) -> tuple[Word, ...]:
         """Every word of every segment in order."""
         return tuple(word for segment in self.segments for word in segment.words)
@@ -121,7 +145,7 @@ class Result:
 
 
 def _segment_dict(segment: Segment) -> dict[str, Any]:
-    return {
+    plain: dict[str, Any] = {
         "start": _seconds(segment.start),
         "end": _seconds(segment.end),
         "text": segment.text,
@@ -136,13 +160,38 @@ def _segment_dict(segment: Segment) -> dict[str, Any]:
             for word in segment.words
         ],
     }
+    # what was not asked for takes no room
+    if segment.alternatives:
+        plain["alternatives"] = [
+            {"text": other.text, "confidence": _probability(other.confidence)}
+            for other in segment.alternatives
+        ]
+    if segment.rejected:
+        plain["rejected"] = True
+    if segment.slots:
+        plain["slots"] = dict(segment.slots)
+    for name in ("syllables", "jamo"):
+        if parts := getattr(segment, name):
+            plain[name] = [asdict(part) for part in parts]
+    return plain
 
 
 def _segment(data: Mapping[str, Any]) -> Segment:
     words = tuple(
         Word(word["text"], word["start"], word["end"], word["confidence"]) for word in data["words"]
     )
-    return Segment(data["text"], data["start"], data["end"], words, data["confidence"])
+    return Segment(
+        data["text"],
+        data["start"],
+        data["end"],
+        words,
+        data["confidence"],
+        tuple(Alternative(**other) for other in data.get("alternatives", ())),
+        bool(data.get("rejected", False)),
+        dict(data.get("slots", {})),
+        tuple(Syllable(**part) for part in data.get("syllables", ())),
+        tuple(Jamo(**part) for part in data.get("jamo", ())),
+    )
 
 
 def _seconds(value: float) -> float:

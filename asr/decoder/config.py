@@ -31,7 +31,7 @@ class DecoderConfig:
     lm_scale: float = 1.3
     unit_bonus: float = 1.0
     space_bonus: float = 1.0
-    lattice_beam: float = 6.0
+    lattice_beam: float = 8.0
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.beam < math.inf:

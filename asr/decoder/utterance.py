@@ -1,0 +1,94 @@
+"""From the acoustic scores of one utterance to its eojeol: search, rescoring, confidences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.decoder.confidence import ConfidenceConfig, Eojeol, eojeols_of, with_confidences
+from asr.decoder.config import DecoderConfig
+from asr.decoder.lattice import Hypothesis
+from asr.decoder.rescoring import Rescorer, text_of
+from asr.decoder.search import Decoder, Search
+from asr.graph.bias import BiasAutomaton
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was made of an utterance.
+
+    Attributes:
+        eojeols: the best text.
+        alternatives: the N best texts with their shares of the probability, best first.
+        score: of the best path in the search (nats), without rescoring.
+        frames: how long the utterance is.
+    """
+
+    eojeols: tuple[Eojeol, ...]
+    alternatives: tuple[tuple[str, float], ...]
+    score: float
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceDecoder:
+    """How one utterance after the other is decoded. Immutable.
+
+    Attributes:
+        decoder: graph and language model.
+        config: options of the search.
+        confidence: of the calibration.
+        rescorer: chooses among the N best; None: the search's best is taken.
+        bias: the user's words.
+    """
+
+    decoder: Decoder
+    config: DecoderConfig
+    confidence: ConfidenceConfig
+    rescorer: Rescorer | None = None
+    bias: BiasAutomaton | None = None
+
+    def decode(self, scores: NDArray[np.float32], nbest: int = 0) -> Heard | None:
+        """Decode an utterance: float32 [T, pdfs]; None where the search lost every path.
+
+        Args:
+            nbest: how many alternatives to give.
+        """
+        search = self.decoder.search(self.config, self.bias)
+        search.advance(scores)
+        return self.conclude(search, nbest)
+
+    def conclude(self, search: Search, nbest: int = 0) -> Heard | None:
+        """What a search has found, as if the utterance ended here."""
+        lattice = search.lattice() if self.config.lattice_beam > 0 else None
+        if lattice is None:
+            return self._best_only(search)
+        count = max(nbest, 1 if self.rescorer is None else self.rescorer.config.count)
+        hypotheses = lattice.nbest(count)
+        score = hypotheses[0].score
+        if self.rescorer is not None:
+            hypotheses = self.rescorer.rescored(hypotheses)
+        eojeols = with_confidences(hypotheses[0], hypotheses, lattice, self.confidence)
+        alternatives = self._alternatives(hypotheses, nbest)
+        return Heard(tuple(eojeols), alternatives, score, search.frames)
+
+    def _best_only(self, search: Search) -> Heard | None:
+        path = search.best_path()
+        if not path.units and not path.complete:
+            return None
+        eojeols = tuple(Eojeol(group, None) for group in eojeols_of(path.units))
+        return Heard(eojeols, (), path.score, search.frames)
+
+    def _alternatives(
+        self, hypotheses: Sequence[Hypothesis], count: int
+    ) -> tuple[tuple[str, float], ...]:
+        scores = np.array([hypothesis.score for hypothesis in hypotheses])
+        shares = np.exp(self.confidence.scale * (scores - scores.max()))
+        shares /= shares.sum()
+        return tuple(
+            (text_of(hypothesis), float(share))
+            for hypothesis, share in zip(hypotheses[:count], shares, strict=False)
+        )
