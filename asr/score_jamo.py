@@ -228,7 +228,7 @@ def _steps(ref: Any, ref_roles: Any, hyp: Any, hyp_roles: Any, families: Any) ->
                         back[row, column, 2] = before
     steps = np.zeros(rows + columns, np.int8)
     row, column, made = rows - 1, columns - 1, 0
-    kind = np.argmin(cost[row % 2, column])
+    kind = int(np.argmin(cost[row % 2, column]))
     while row or column:
         steps[made] = kind
         made += 1

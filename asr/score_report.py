@@ -171,11 +171,9 @@ def compare_systems(
     texts = dict(zip(second.names, second.hypotheses, strict=True))
     if texts.keys() != set(first.names):
         raise DataError("The two systems were not run on the same utterances: give one text each.")
-    sides = [
-        ratios(align(first.references, hypotheses))
-        for hypotheses in (first.hypotheses, [texts[name] for name in first.names])
-    ]
-    return dict(zip(RATES, compare(*sides, LOWER_IS_BETTER, config), strict=True))
+    one = ratios(align(first.references, first.hypotheses))
+    other = ratios(align(first.references, [texts[name] for name in first.names]))
+    return dict(zip(RATES, compare(one, other, LOWER_IS_BETTER, config), strict=True))
 
 
 def ratios(alignments: Alignments) -> Ratios:
