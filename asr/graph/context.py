@@ -122,7 +122,7 @@ class Expansion:
         self, node: Node, name: str, target: State, followers: frozenset[str] | None
     ) -> Iterator[Place]:
         left = (name, POSITIONS[node.position])
-        positions = (Position.NONE,)
+        positions: tuple[Position, ...] = (Position.NONE,)
         if self._emissions.has_positions:
             positions = positions_after(node.state, left[1], target)
         for position in positions:

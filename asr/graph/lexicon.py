@@ -171,9 +171,10 @@ class Lexicon:
         codas = {final_coda(state.coda)}
         for initial in (False, True):
             for (coda, surface, onset), costs in self._junction(state.coda, initial).items():
-                codas.add(coda)
                 if coda == 0:
                     yield from self._unit(initial, onset, surface, state.left, costs)
+                elif self._nuclei(initial, onset, costs):
+                    codas.add(coda)
         for coda in sorted(codas - {0}):
             yield Arc(
                 State(Kind.CODA, phone=CODA_PHONES[coda], left=state.left, coda=state.coda), 0.0
@@ -201,16 +202,22 @@ class Lexicon:
         self, initial: bool, onset: int, surface: int, left: str, costs: Mapping[int, float]
     ) -> Iterator[Arc]:
         """Into the units that begin with this onset; ``costs`` by vowel."""
-        vowels = self._tree.roots.get((initial, onset), {})
-        nuclei = tuple(
-            (nucleus, cost, vowels[nucleus])
-            for nucleus, cost in sorted(costs.items())
-            if nucleus in vowels
-        )
+        nuclei = self._nuclei(initial, onset, costs)
         if nuclei:
             above = onset_node(initial, onset)
             syllable = State(Kind.ONSET, initial=initial, first=True, onset=onset, above=above)
             yield from self._onset(syllable, surface, left, nuclei)
+
+    def _nuclei(
+        self, initial: bool, onset: int, costs: Mapping[int, float]
+    ) -> tuple[tuple[int, float, int], ...]:
+        """(vowel, cost, vowel node) of the units that begin with this onset."""
+        vowels = self._tree.roots.get((initial, onset), {})
+        return tuple(
+            (nucleus, cost, vowels[nucleus])
+            for nucleus, cost in sorted(costs.items())
+            if nucleus in vowels
+        )
 
     def _onset(
         self,

@@ -63,6 +63,7 @@ def between_pieces(
         coda, onset, nucleus: indices as for :func:`~asr.hangul.junction.junction`.
         space: whether a space stands between the pieces.
     """
+    boundaries: tuple[tuple[Boundary, float], ...]
     if not space:
         boundaries = ((Boundary.INSIDE, 0.0), (Boundary.COMPOUND, config.compound_cost))
     elif config.across_spaces:
