@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 def backoff_weights(
     counts: NgramCounts, probabilities: Sequence[np.ndarray], kept: Sequence[np.ndarray]
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return the back-off weight of every n-gram as a context, and p(w | h') of every n-gram.
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield for each order above the first the weights of its contexts, and p(w | h') of it.
 
     The weights make each distribution sum to one:
     (1 - sum of p(w|h)) / (1 - sum of p(w|h')) over the kept w. p(w | h'), h' being h without its
@@ -32,14 +32,12 @@ def backoff_weights(
         probabilities: for each order float64 [n], p(w | h) of the n-grams that are kept.
         kept: for each order bool [n].
 
-    Returns:
-        weights: for each order but the last float64 [n]; 1 where nothing kept continues it.
-        lower: for each order float64 [n]; zeros for order 1.
+    Yields:
+        weight: float64 [n of the order below]; 1 where nothing kept continues it.
+        below: float64 [n], p(w | h').
     """
     tables = counts.tables
     model = probabilities[0]
-    lower = [np.zeros(len(tables[0]))]
-    weights = []
     for n in range(2, counts.order + 1):
         table, keep = tables[n - 1], kept[n - 1]
         contexts = len(tables[n - 2])
@@ -48,10 +46,8 @@ def backoff_weights(
         left = 1.0 - np.bincount(chosen, probabilities[n - 1][keep], minlength=contexts)
         free = 1.0 - np.bincount(chosen, below[keep], minlength=contexts)
         weight = np.where(free > _TINY, np.maximum(left, 0.0) / np.maximum(free, _TINY), 1.0)
+        yield weight, below
         model = np.where(keep, probabilities[n - 1], weight[table.context] * below)
-        weights.append(weight)
-        lower.append(below)
-    return weights, lower
 
 
 def entropy_prune(
@@ -114,13 +110,12 @@ def prune_costs(
 
     Args:
         probabilities, kept: as for `backoff_weights`; unigrams are always kept.
-        frequency: for each order float64 [n], how often the n-gram occurs a token.
+        frequency: for each order float [n], how often the n-gram occurs a token.
     """
-    _, lower = backoff_weights(counts, probabilities, kept)
     result = []
-    for n in range(2, counts.order + 1):
+    for n, (_, below) in enumerate(backoff_weights(counts, probabilities, kept), 2):
         context, keep = counts.tables[n - 1].context, kept[n - 1]
-        cost = _prune_cost(context, probabilities[n - 1], lower[n - 1], keep, frequency[n - 2])
+        cost = _prune_cost(context, probabilities[n - 1], below, keep, frequency[n - 2])
         result.append(cost.astype(np.float32))
     return result
 
@@ -173,7 +168,7 @@ def compact(
     kept: Sequence[np.ndarray],
 ) -> NgramModel:
     """Make the model of the kept n-grams; their contexts must be kept too."""
-    weights, _ = backoff_weights(counts, probabilities, kept)
+    weights = (weight for weight, _ in backoff_weights(counts, probabilities, kept))
     orders = []
     place = np.zeros(1, np.int32)
     for n, table in enumerate(counts.tables, 1):
@@ -181,7 +176,7 @@ def compact(
         with np.errstate(divide="ignore"):
             logp = np.maximum(np.log(probabilities[n - 1][keep]), LOG_ZERO)
             backoff = (
-                np.maximum(np.log(weights[n - 1][keep]), LOG_ZERO)
+                np.maximum(np.log(next(weights)[keep]), LOG_ZERO)
                 if n < counts.order
                 else np.zeros(len(logp))
             )

@@ -2,15 +2,15 @@
 
 An n-gram is the number of its first n-1 units (an n-gram of the order below, its context) and its
 last unit: one int64 key whatever the order. The tables of all orders form a trie in which
-contexts and their continuations lie sorted. Several corpora are counted into one trie, a row of
-counts each, so that they can be smoothed apart and mixed.
+contexts and their continuations lie sorted. Several corpora are counted into one trie, each with
+its own counts, so that they can be smoothed apart and mixed.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,19 +35,48 @@ class Corpus:
 
 
 @dataclass(frozen=True)
+class Occurrences:
+    """How often each of n n-grams occurs in each corpus. Few are in many corpora, so zeros are not
+    held.
+
+    rows: for each corpus int32 [k], the n-grams it has in ascending order, and uint32 [k], how
+        often.
+    """
+
+    size: int
+    rows: tuple[tuple[np.ndarray, np.ndarray], ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def dense(self, corpus: int) -> np.ndarray:
+        """Return uint32 [n] of one corpus."""
+        index, counts = self.rows[corpus]
+        result = np.zeros(self.size, np.uint32)
+        result[index] = counts
+        return result
+
+    def mixed(self, weights: Sequence[float]) -> np.ndarray:
+        """Return the weighted sum over the corpora: float32 [n]."""
+        result = np.zeros(self.size, np.float32)
+        for weight, (index, counts) in zip(weights, self.rows, strict=True):
+            result[index] += np.float32(weight) * counts.astype(np.float32)
+        return result
+
+
+@dataclass(frozen=True)
 class NgramTable:
     """All n-grams of one order, sorted by (context, word).
 
     context: int32 [n], index of the first n-1 units in the table of the order below (0 for n=1).
     word: uint16 [n], the last unit.
     suffix: int32 [n], index of the last n-1 units in the table of the order below (0 for n=1).
-    counts: uint32 [corpora, n], occurrences.
     """
 
     context: np.ndarray
     word: np.ndarray
     suffix: np.ndarray
-    counts: np.ndarray
+    occurrences: Occurrences
 
     def __len__(self) -> int:
         return len(self.word)
@@ -71,7 +100,7 @@ class NgramCounts:
 
     @property
     def corpora(self) -> int:
-        return len(self.tables[0].counts)
+        return len(self.tables[0].occurrences)
 
     def find(self, order: int, context: np.ndarray, word: np.ndarray) -> np.ndarray:
         """Return the index of each n-gram (context, word) at `order`, -1 where there is none."""
@@ -103,7 +132,8 @@ def count_ngrams(
         order: 1 to 8.
         progress: called with the order that is finished.
 
-    Memory beside the tables: about 10 bytes a token and 64 bytes a token of one block.
+    Memory: 10 bytes for each n-gram and 8 for each corpus that has it; while counting, 10 bytes a
+    token, 64 bytes a token of one block, and about 40 for each n-gram of the order at hand.
 
     Raises:
         UsageError: the order is out of range. DataError: there is nothing to count.
@@ -114,10 +144,10 @@ def count_ngrams(
         raise DataError("a training corpus holds no sentence; check the files and their encoding")
     tokens = np.concatenate([corpus.tokens for corpus in corpora])
     bounds = np.cumsum([0, *(len(corpus.tokens) for corpus in corpora)])
-    columns = [np.bincount(corpus.tokens, minlength=vocabulary_size) for corpus in corpora]
+    rows = [_sparse(np.bincount(c.tokens, minlength=vocabulary_size)) for c in corpora]
     words = np.arange(vocabulary_size, dtype=np.uint16)
     zeros = np.zeros(vocabulary_size, np.int32)
-    tables = [NgramTable(zeros, words, zeros, np.stack(columns).astype(np.uint32))]
+    tables = [NgramTable(zeros, words, zeros, Occurrences(vocabulary_size, tuple(rows)))]
     progress(1)
     ids = tokens.astype(np.int32)
     for n in range(2, order + 1):
@@ -125,9 +155,8 @@ def count_ngrams(
         tables.append(table)
         log.debug("order %d: %d n-grams", n, len(table))
         progress(n)
-    counts = NgramCounts(tuple(tables), bos, tuple(c.fragments for c in corpora))
-    _forget_sentence_starts(counts)
-    return counts
+    fragments = tuple(corpus.fragments for corpus in corpora)
+    return NgramCounts(_without_starts(tables, fragments, bos), bos, fragments)
 
 
 def opens_with(tables: Sequence[NgramTable], unit: int) -> np.ndarray:
@@ -138,12 +167,27 @@ def opens_with(tables: Sequence[NgramTable], unit: int) -> np.ndarray:
     return opens
 
 
-def _forget_sentence_starts(counts: NgramCounts) -> None:
-    rows = np.flatnonzero(counts.fragments)
-    if len(rows):
-        for n in range(1, counts.order + 1):
-            opens = opens_with(counts.tables[:n], counts.bos)
-            counts.tables[n - 1].counts[np.ix_(rows, opens)] = 0
+def _sparse(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    index = np.flatnonzero(counts)
+    return index.astype(np.int32), counts[index].astype(np.uint32)
+
+
+def _without_starts(
+    tables: Sequence[NgramTable], fragments: Sequence[bool], bos: int
+) -> tuple[NgramTable, ...]:
+    """Forget how often fragments open with <s>, which only parts them."""
+    if not any(fragments):
+        return tuple(tables)
+    result = []
+    opens = np.arange(len(tables[0])) == bos
+    for n, table in enumerate(tables, 1):
+        opens = opens if n == 1 else opens[table.context]
+        rows = tuple(
+            (index[~opens[index]], counts[~opens[index]]) if fragment else (index, counts)
+            for fragment, (index, counts) in zip(fragments, table.occurrences.rows, strict=True)
+        )
+        result.append(replace(table, occurrences=Occurrences(len(table), rows)))
+    return tuple(result)
 
 
 def _next_order(
@@ -159,14 +203,13 @@ def _next_order(
     runs: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in range(corpora)]
     for start, end, corpus in blocks:
         keys, _ = _keys(tokens, ids, start, end, n, size, bos)
-        runs[corpus].append(np.unique(keys, return_counts=True))
+        unique, times = np.unique(keys, return_counts=True)
+        runs[corpus].append((unique, times.astype(np.uint32)))
         while len(runs[corpus]) > 1 and len(runs[corpus][-2][0]) < 2 * len(runs[corpus][-1][0]):
             runs[corpus].append(_merge([runs[corpus].pop(), runs[corpus].pop()]))
     merged = [_merge(own) for own in runs]
     keys = merged[0][0] if corpora == 1 else np.unique(np.concatenate([k for k, _ in merged]))
-    counts = np.zeros((corpora, len(keys)), np.uint32)
-    for corpus, (own, count) in enumerate(merged):
-        counts[corpus, np.searchsorted(keys, own)] = count
+    rows = [(np.searchsorted(keys, own).astype(np.int32), times) for own, times in merged]
     del merged, runs
     suffix = np.zeros(len(keys), np.int32)
     new_ids = np.full(len(ids), -1, np.int32)
@@ -178,7 +221,7 @@ def _next_order(
         suffix[found] = ids[positions + 1]
     context = (keys // size).astype(np.int32)
     word = (keys % size).astype(np.uint16)
-    return NgramTable(context, word, suffix, counts), new_ids
+    return NgramTable(context, word, suffix, Occurrences(len(keys), tuple(rows))), new_ids
 
 
 def _keys(
@@ -202,4 +245,6 @@ def _merge(runs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.nd
     order = np.argsort(keys, kind="stable")
     keys, counts = keys[order], counts[order]
     first = np.flatnonzero(np.diff(keys, prepend=-1))
-    return keys[first], np.add.reduceat(counts, first) if len(first) else counts
+    if len(first):
+        counts = np.add.reduceat(counts, first, dtype=np.uint32)
+    return keys[first], counts

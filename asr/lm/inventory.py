@@ -128,15 +128,20 @@ def count_eojeol(lines: Iterable[str], words: Iterable[tuple[str, int]] = ()) ->
 
 def _piece_counts(eojeol: Mapping[str, int], config: InventoryConfig) -> Counter[str]:
     method = "bpe" if config.kind == "bpe" else "unigram"
-    return piece_counts(eojeol, config.size, config.max_length, method)
+    return piece_counts(_repeated(eojeol), config.size, config.max_length, method)
 
 
 def _morph_counts(eojeol: Mapping[str, int], config: InventoryConfig) -> Counter[str]:
-    return morph_counts({word: count for word, count in eojeol.items() if count > 1} or eojeol)
+    return morph_counts(_repeated(eojeol))
 
 
 def _eojeol_counts(eojeol: Mapping[str, int], config: InventoryConfig) -> Counter[str]:
     return Counter({EOJEOL_MARK + word: count for word, count in eojeol.items()})
+
+
+def _repeated(eojeol: Mapping[str, int]) -> Mapping[str, int]:
+    """Leave out what occurs once: most of the different eojeol, and little of the text."""
+    return {word: count for word, count in eojeol.items() if count > 1} or eojeol
 
 
 _FINDERS: dict[str, Callable[[Mapping[str, int], InventoryConfig], Counter[str]]] = {

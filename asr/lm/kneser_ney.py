@@ -8,7 +8,7 @@ the uniform distribution over the vocabulary without <s>, which is all that <unk
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,32 +37,39 @@ class Mixture:
     power: float = 0.5
     reserve: float = 0.0
 
+    def share(self, corpus: int, total: np.ndarray) -> np.ndarray:
+        """Return the share of one corpus for n_c(h), both float64 [...], before it is divided."""
+        return np.where(total > 0, self.weights[corpus] * np.maximum(total, 1.0) ** self.power, 0.0)
+
     def shares(self, totals: np.ndarray) -> np.ndarray:
         """Return the shares for n_c(h), both float64 [corpora, ...]; 0 where n_c(h) is 0."""
-        weights = np.array(self.weights).reshape((-1,) + (1,) * (totals.ndim - 1))
-        shares = weights * np.where(totals > 0, totals, 1.0) ** self.power
-        shares[totals <= 0] = 0.0
+        shares = np.stack([self.share(c, total) for c, total in enumerate(totals)])
         return shares / np.maximum(shares.sum(axis=0) + self.reserve, 1e-300)
 
 
-def modified_counts(counts: NgramCounts, order: int) -> np.ndarray:
-    """Return the counts of one order that are smoothed: uint32 [corpora, n].
+def modified_counts(
+    counts: NgramCounts, order: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield for each corpus the counts of one order that are smoothed.
+
+    As in `Occurrences`: int32 [k], the n-grams the corpus has, and uint32 [k], their counts.
 
     Those of the highest order are the raw counts; below it an n-gram counts once for each unit
     seen before it, or as often as it occurs if it opens with <s>; <s> alone counts nothing.
     Nothing is known of what comes before fragments, whose counts are raw at all orders.
     """
     table = counts.tables[order - 1]
-    result = table.counts.copy()
-    if order < counts.order:
-        above = counts.tables[order]
-        inner = ~opens_with(counts.tables[:order], counts.bos)
-        for c in np.flatnonzero(~np.array(counts.fragments)):
-            seen = np.bincount(above.suffix[above.counts[c] > 0], minlength=len(table))
-            result[c, inner] = seen[inner]
-    if order == 1:
-        result[:, counts.bos] = 0
-    return result
+    opens = opens_with(counts.tables[:order], counts.bos)
+    for c, (index, raw) in enumerate(table.occurrences.rows):
+        result = raw
+        if order < counts.order and not counts.fragments[c]:
+            above = counts.tables[order]
+            longer, _ = above.occurrences.rows[c]
+            seen = np.bincount(above.suffix[longer], minlength=len(table))
+            result = np.where(opens[index], raw, seen[index]).astype(np.uint32)
+        if order == 1:
+            result = np.where(index == counts.bos, 0, result).astype(np.uint32)
+        yield index, result
 
 
 def estimate_discounts(counts: NgramCounts) -> list[list[Discount]]:
@@ -75,10 +82,9 @@ def estimate_discounts(counts: NgramCounts) -> list[list[Discount]]:
     result = []
     degenerate: dict[int, list[int]] = {}
     for n in range(1, counts.order + 1):
-        modified = modified_counts(counts, n)
         row = []
-        for c in range(counts.corpora):
-            found = None if counts.fragments[c] else estimate_discount(modified[c])
+        for c, (_, modified) in enumerate(modified_counts(counts, n)):
+            found = None if counts.fragments[c] else estimate_discount(modified)
             if found is None and not counts.fragments[c]:
                 degenerate.setdefault(c, []).append(n)
             row.append(found or FALLBACK_DISCOUNT)
@@ -155,11 +161,15 @@ def _discounted_mass(
 ) -> np.ndarray:
     """Return what each n-gram has of p(w | h) before the lower order is added: float64 [n]."""
     context = counts.tables[order - 1].context
-    modified = modified_counts(counts, order)
-    totals = np.stack([np.bincount(context, row, minlength=contexts) for row in modified])
-    scale = mixture.shares(totals) / np.maximum(totals, 1e-300)
     mass = np.zeros(len(context))
-    for c, row in enumerate(modified):
-        seen = np.flatnonzero(row)
-        mass[seen] += discounted(row[seen], discounts[c]) * scale[c, context[seen]]
+    whole = np.zeros(contexts)
+    # Corpora come one by one, twice: all their totals at once would be the most memory of all.
+    for c, (index, modified) in enumerate(modified_counts(counts, order)):
+        total = np.bincount(context[index], modified, minlength=contexts)
+        whole += mixture.share(c, total)
+    whole = np.maximum(whole + mixture.reserve, 1e-300)
+    for c, (index, modified) in enumerate(modified_counts(counts, order)):
+        total = np.bincount(context[index], modified, minlength=contexts)
+        scale = mixture.share(c, total) / whole / np.maximum(total, 1e-300)
+        mass[index] += discounted(modified, discounts[c]) * scale[context[index]]
     return mass

@@ -119,10 +119,12 @@ def _collect(
         ending = counts.find(n, context, words)
         seen, known = np.maximum(ending, 0), np.maximum(context, 0)
         totals, explicit, left = (np.zeros((counts.corpora, len(words))) for _ in range(3))
-        for c, row in enumerate(modified_counts(counts, n)):
-            mass = discounted(row, discounts[n - 1][c])
-            total = np.bincount(table.context, row, minlength=contexts)
-            used = np.bincount(table.context, mass, minlength=contexts)
+        for c, (index, row) in enumerate(modified_counts(counts, n)):
+            mass = np.zeros(len(table))
+            mass[index] = discounted(row, discounts[n - 1][c])
+            own = table.context[index]
+            total = np.bincount(own, row, minlength=contexts)
+            used = np.bincount(own, mass[index], minlength=contexts)
             totals[c] = np.where(context >= 0, total[known], 0.0)
             safe = np.maximum(totals[c], 1e-300)
             explicit[c] = np.where(ending >= 0, mass[seen] / safe, 0.0)

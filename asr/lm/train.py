@@ -135,14 +135,13 @@ def _frequent(counts: NgramCounts, min_counts: Sequence[int]) -> list[np.ndarray
     kept = []
     for n, table in enumerate(counts.tables, 1):
         needed = min_counts[min(n, len(min_counts)) - 1] if n > 1 and min_counts else 0
-        kept.append(table.counts.sum(axis=0) >= needed)
+        kept.append(table.occurrences.mixed([1.0] * counts.corpora) >= needed)
     return kept
 
 
 def _frequencies(counts: NgramCounts, mixture: Mixture) -> list[np.ndarray]:
-    """Return for each order how often each n-gram occurs a token, the corpora mixed."""
-    words = counts.tables[0].counts.astype(np.float64)
-    words[:, counts.bos] = 0.0
-    tokens = words.sum(axis=1)
+    """Return for each order float32 [n], how often each n-gram occurs a token, corpora mixed."""
+    rows = counts.tables[0].occurrences.rows
+    tokens = np.array([float(times[index != counts.bos].sum()) for index, times in rows])
     share = mixture.shares(tokens) / np.maximum(tokens, 1.0)
-    return [share @ table.counts for table in counts.tables]
+    return [table.occurrences.mixed(share.tolist()) for table in counts.tables]

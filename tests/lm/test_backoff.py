@@ -69,7 +69,7 @@ def test_pruning_cost_is_the_growth_of_perplexity(
     counts = count_ngrams([corpus], 2, len(vocabulary), vocabulary.bos)
     probabilities = smooth(counts, estimate_discounts(counts), Mixture((1.0,)))
     kept = [np.ones(len(table), bool) for table in counts.tables]
-    frequency = [table.counts[0] / len(corpus.tokens) for table in counts.tables]
+    frequency = [table.occurrences.dense(0) / len(corpus.tokens) for table in counts.tables]
     full = dense(compact(vocabulary, counts, probabilities, kept))
     for dropped in range(0, len(counts.tables[1]), 40):
         without = [kept[0], np.arange(len(kept[1])) != dropped]

@@ -46,7 +46,7 @@ def test_counts_of_several_corpora(
         grams = spelled(counts, order)
         assert grams == sorted(set(grams))
         for corpus, own in enumerate(expected):
-            found = dict(zip(grams, table.counts[corpus].tolist(), strict=True))
+            found = dict(zip(grams, table.occurrences.dense(corpus).tolist(), strict=True))
             assert {gram: count for gram, count in found.items() if count} == own
         if order > 1:
             below = spelled(counts, order - 1)
@@ -60,12 +60,14 @@ def test_fragments_say_nothing_of_sentence_starts() -> None:
     counts = count_ngrams([text, words], 3, len(vocabulary), vocabulary.bos)
     ga, na, da = (vocabulary.ids[unit] for unit in ("▁가", "나", "▁다"))
     bos, eos = vocabulary.bos, vocabulary.eos
-    bigrams = dict(zip(spelled(counts, 2), counts.tables[1].counts.T.tolist(), strict=True))
+    text_counts, word_counts = (counts.tables[1].occurrences.dense(c).tolist() for c in (0, 1))
+    pairs = [list(pair) for pair in zip(text_counts, word_counts, strict=True)]
+    bigrams = dict(zip(spelled(counts, 2), pairs, strict=True))
     assert bigrams[(ga, na)] == [1, 3]
     assert bigrams[(bos, da)] == [1, 0]
     assert bigrams[(bos, ga)] == [0, 0]
     assert bigrams[(na, eos)] == [1, 0]
-    assert counts.tables[0].counts[:, bos].tolist() == [1, 0]
+    assert [counts.tables[0].occurrences.dense(c)[bos] for c in (0, 1)] == [1, 0]
 
 
 def test_bad_requests_are_refused(vocabulary: Vocabulary) -> None:

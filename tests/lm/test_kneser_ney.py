@@ -108,8 +108,8 @@ def test_a_corpus_without_weight_does_not_matter(
     mixed = smooth(counts, estimate_discounts(counts), Mixture((1.0, 0.0)))
     alone = count_ngrams(corpora[:1], 3, len(vocabulary), vocabulary.bos)
     expected = smooth(alone, estimate_discounts(alone), Mixture((1.0,)))
-    seen = counts.tables[0].counts[0] > 0
+    seen = counts.tables[0].occurrences.dense(0) > 0
     np.testing.assert_allclose(mixed[0][seen], expected[0][seen], rtol=1e-9)
-    assert len(expected[2]) == np.count_nonzero(counts.tables[2].counts[0])
-    kept = counts.tables[2].counts[0] > 0
+    assert len(expected[2]) == np.count_nonzero(counts.tables[2].occurrences.dense(0))
+    kept = counts.tables[2].occurrences.dense(0) > 0
     np.testing.assert_allclose(mixed[2][kept], expected[2], rtol=1e-9)

@@ -71,7 +71,7 @@ def test_lines_encode_as_their_sentences(lines: list[str], units: dict[str, int]
 
 
 def test_without_costs_the_fewest_units_are_taken_and_long_ones_first() -> None:
-    units = "▁가 ▁가나 나 다 나다 나다라 라 ▁가나다라마".split()
+    units = ["▁가", "▁가나", "나", "다", "나다", "나다라", "라", "▁가나다라마"]
     vocabulary = Vocabulary((*SPECIALS, *units))
     assert vocabulary.segment("가나다 가나다라 가나다라마") == [
         "▁가나", "다", "▁가", "나다라", "▁가나다라마"
