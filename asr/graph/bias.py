@@ -211,13 +211,15 @@ def build_bias(
         symbols = np.concatenate([symbols, inner])
         begin = np.concatenate([begin, begin[1:] + begin[-1]])
         owner, boosts, advance = (np.concatenate([x, x]) for x in (owner, boosts, advance))
-    trie = build_trie(symbols, begin, sorted_order(symbols, begin))
-    states = len(trie[0]) - 1
-    if states > MOST_STATES:
+    order = sorted_order(symbols, begin)
+    arc_begin, arc_symbol, parent, node = build_trie(symbols, begin, order)
+    if len(parent) > MOST_STATES:
         raise UsageError(
-            f"the list of words makes {states} states, at most {MOST_STATES} fit; shorten it"
+            f"the list of words makes {len(parent)} states, at most {MOST_STATES} fit; shorten it"
         )
-    arrays = compile_bias(*trie, begin, owner, boosts, advance)
+    arrays = compile_bias(
+        arc_begin, arc_symbol, parent, node, begin, owner, boosts, advance
+    )  # fmt: skip
     return BiasAutomaton(BiasArrays(*arrays), tuple(words), of_word)
 
 
