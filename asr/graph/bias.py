@@ -195,22 +195,12 @@ def build_bias(
         UsageError: more than 2^20 states, about 200,000 names.
     """
     config = config or BiasConfig()
-    forms = _forms(words, config)
-    costs = _syllable_costs([form.text for form in forms], lm)
-    symbols, begin = symbols_of([form.text for form in forms])
-    owner = np.array([form.word for form in forms], np.int32)
-    own = np.array([word.boost or 0.0 for word in words], np.float32)[owner]
-    target = config.class_cost + config.per_word * math.log(max(1, len(words)))
-    advance = _advances(costs, begin, own, target if lm else math.inf, lm_scale, config)
-    boosts = advance[begin[1:] - 1]
+    readings = _readings(words, lm, config, lm_scale)
     of_word = np.zeros(len(words), np.float32)
-    of_word[owner[::-1]] = boosts[::-1]
+    of_word[readings.word[::-1]] = readings.boosts[::-1]
     if config.anywhere:
-        inner = symbols.copy()
-        inner[begin[:-1]] &= ~1
-        symbols = np.concatenate([symbols, inner])
-        begin = np.concatenate([begin, begin[1:] + begin[-1]])
-        owner, boosts, advance = (np.concatenate([x, x]) for x in (owner, boosts, advance))
+        readings = _with_inner_forms(readings)
+    symbols, begin = readings.symbols, readings.begin
     order = sorted_order(symbols, begin)
     arc_begin, arc_symbol, parent, node = build_trie(symbols, begin, order)
     if len(parent) > MOST_STATES:
@@ -218,9 +208,60 @@ def build_bias(
             f"the list of words makes {len(parent)} states, at most {MOST_STATES} fit; shorten it"
         )
     arrays = compile_bias(
-        arc_begin, arc_symbol, parent, node, begin, owner, boosts, advance
+        arc_begin, arc_symbol, parent, node, begin,
+        readings.word, readings.boosts, readings.advances,
     )  # fmt: skip
     return BiasAutomaton(BiasArrays(*arrays), tuple(words), of_word)
+
+
+class _Readings(NamedTuple):
+    """R readings that are matched, of N syllables in all.
+
+    symbols: int32 [N]; begin: int64 [R + 1]; word: int32 [R], the word's number;
+    advances: float32 [N], what is advanced after each syllable; of the last, the whole boost.
+    """
+
+    symbols: NDArray[np.int32]
+    begin: NDArray[np.int64]
+    word: NDArray[np.int32]
+    advances: NDArray[np.float32]
+
+    @property
+    def boosts(self) -> NDArray[np.float32]:
+        """float32 [R]."""
+        return self.advances[self.begin[1:] - 1]
+
+
+def _readings(
+    words: Sequence[BiasWord], lm: LmAutomaton | None, config: BiasConfig, lm_scale: float
+) -> _Readings:
+    forms = _forms(words, config)
+    texts = [form.text for form in forms]
+    symbols, begin = symbols_of(texts)
+    word = np.array([form.word for form in forms], np.int32)
+    own = np.array([word.boost or 0.0 for word in words], np.float32)[word]
+    target = config.class_cost + config.per_word * math.log(max(1, len(words)))
+    costs = np.ones(len(symbols), np.float32)
+    if lm is None:
+        target = math.inf
+    else:
+        costs = -score_syllables(texts, lm)
+    return _Readings(
+        symbols, begin, word, _advances(costs, begin, own, target, lm_scale, config)
+    )  # fmt: skip
+
+
+def _with_inner_forms(readings: _Readings) -> _Readings:
+    """The readings, and once more as they are inside an eojeol."""
+    symbols, begin, word, advances = readings
+    inner = symbols.copy()
+    inner[begin[:-1]] &= ~1
+    return _Readings(
+        np.concatenate([symbols, inner]),
+        np.concatenate([begin, begin[1:] + begin[-1]]),
+        np.concatenate([word, word]),
+        np.concatenate([advances, advances]),
+    )
 
 
 class _Form(NamedTuple):
@@ -236,13 +277,6 @@ def _forms(words: Sequence[BiasWord], config: BiasConfig) -> list[_Form]:
         forms += [form._replace(text=form.text.replace(" ", "")) for form in forms
                   if " " in form.text]  # fmt: skip
     return forms
-
-
-def _syllable_costs(texts: Sequence[str], lm: LmAutomaton | None) -> NDArray[np.float32]:
-    """What each syllable costs in the language model (nats); alike where there is none."""
-    if lm is None:
-        return np.ones(sum(len(text) - text.count(" ") for text in texts), np.float32)
-    return -score_syllables(texts, lm)
 
 
 def score_syllables(texts: Sequence[str], lm: LmAutomaton) -> NDArray[np.float32]:

@@ -200,7 +200,7 @@ def test_ten_thousand_names_are_quick() -> None:
     build_bias(make_words(names[:10]))  # compiles
     seconds = []
     for _ in range(3):
-        begin = time.perf_counter()
+        begin = time.process_time()
         build_bias(make_words(names))
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.process_time() - begin)
     assert min(seconds) < 0.2
