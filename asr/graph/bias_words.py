@@ -22,7 +22,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from asr.errors import DataError, UsageError
@@ -90,16 +90,20 @@ class BiasWord:
 
 
 def make_words(words: Iterable[str | BiasWord], boost: float | None = None) -> tuple[BiasWord, ...]:
-    """Complete words that are only written, with their readings and ``boost``.
+    """Give words their readings where they are only written, and ``boost`` where they have none.
 
     Raises:
         UsageError: a word that cannot be read aloud, or ``words`` is one string.
     """
     if isinstance(words, str):
         raise UsageError(f"expected a list of words, not the one word {words!r}; put it in a list")
-    return tuple(
-        word if isinstance(word, BiasWord) else _word(_clean(word), (), boost) for word in words
-    )
+    return tuple(_completed(word, boost) for word in words)
+
+
+def _completed(word: str | BiasWord, boost: float | None) -> BiasWord:
+    if isinstance(word, str):
+        return _word(_clean(word), (), boost)
+    return word if boost is None or word.boost is not None else replace(word, boost=boost)
 
 
 def read_words_file(

@@ -93,6 +93,7 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_make_words() -> None:
     own = BiasWord("말소리", ("말쏘리",), 3.0)
     assert make_words(["가나", own], boost=1.0) == (BiasWord("가나", ("가나",), 1.0), own)
+    assert make_words([BiasWord("가나", ("가나",))], boost=1.0)[0].boost == 1.0
     with pytest.raises(UsageError, match="put it in a list"):
         make_words("가나")
     with pytest.raises(UsageError, match="from -100 to 100"):
