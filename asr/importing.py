@@ -18,7 +18,9 @@ from asr.bundle import (
     write_bundle,
 )
 from asr.data_files import shipped
+from asr.decoder.confidence import ConfidenceConfig
 from asr.decoder.config import DecoderConfig
+from asr.decoder.rescoring import RescoringConfig
 from asr.graph.emissions import EmissionModel
 from asr.graph.hcl import compile_hcl
 from asr.graph.lexicon import LexiconConfig, SyllableLexicon
@@ -106,6 +108,8 @@ def _manifest(
         "graph": {"lexicon": asdict(LexiconConfig())},
         "lm": lm.metadata(),
         "decoder": asdict(DecoderConfig()),
+        "confidence": asdict(ConfidenceConfig()),
+        "rescoring": asdict(RescoringConfig()),
         "source": {"model": acoustic.name, "sha256": acoustic.checksums},
     }
     if acoustic.ivector is not None:

@@ -23,14 +23,12 @@ class Heard:
     Attributes:
         eojeols: the best text.
         alternatives: the N best texts with their shares of the probability, best first.
-        score: of the best path in the search (nats), without rescoring.
-        frames: how long the utterance is.
+        first: the best of the search itself, before rescoring; None without a lattice.
     """
 
     eojeols: tuple[Eojeol, ...]
-    alternatives: tuple[tuple[str, float], ...]
-    score: float
-    frames: int
+    alternatives: tuple[tuple[str, float], ...] = ()
+    first: Hypothesis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +66,19 @@ class UtteranceDecoder:
             return self._best_only(search)
         count = max(nbest, 1 if self.rescorer is None else self.rescorer.config.count)
         hypotheses = lattice.nbest(count)
-        score = hypotheses[0].score
+        first = hypotheses[0]
         if self.rescorer is not None:
             hypotheses = self.rescorer.rescored(hypotheses)
         eojeols = with_confidences(hypotheses[0], hypotheses, lattice, self.confidence)
         alternatives = self._alternatives(hypotheses, nbest)
-        return Heard(tuple(eojeols), alternatives, score, search.frames)
+        return Heard(tuple(eojeols), alternatives, first)
 
     def _best_only(self, search: Search) -> Heard | None:
         path = search.best_path()
         if not path.units and not path.complete:
             return None
         eojeols = tuple(Eojeol(group, None) for group in eojeols_of(path.units))
-        return Heard(eojeols, (), path.score, search.frames)
+        return Heard(eojeols)
 
     def _alternatives(
         self, hypotheses: Sequence[Hypothesis], count: int
