@@ -1,0 +1,233 @@
+"""From a stretch of sound to a Segment: scores, search, user words or a grammar, times."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.acoustic.scorer import AcousticScorer
+from asr.decoder.align import Aligner, linear_steps
+from asr.decoder.closed import ClosedDecoder, piece_frames
+from asr.decoder.confidence import ConfidenceConfig, Eojeol
+from asr.decoder.config import DecoderConfig
+from asr.decoder.lattice import DecodedUnit
+from asr.decoder.rescoring import Rescorer, RescoringConfig
+from asr.decoder.search import Decoder
+from asr.decoder.utterance import Heard, UtteranceDecoder
+from asr.errors import UsageError
+from asr.graph.bias import BiasConfig, build_bias
+from asr.graph.bias_words import BiasWord, make_words
+from asr.graph.bias_written import WrittenForms
+from asr.graph.grammar import Grammar
+from asr.hangul.jamo import decompose
+from asr.jamo_times import Clock, jamo_times, syllable_times
+from asr.lm.morphology import MorphemeModel
+from asr.result import Alternative, Segment, Word
+from asr.segmenting import SoundSegment
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What a result tells beside words and their times.
+
+    Attributes:
+        nbest: how many alternatives each segment has.
+        jamo: whether segments have the times of syllables and jamo.
+    """
+
+    nbest: int = 0
+    jamo: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.nbest, int) or not 0 <= self.nbest <= 1000:
+            raise UsageError(f"nbest must be a whole number from 0 to 1000, not {self.nbest}")
+
+
+class Shared:
+    """What all views of a model share and make when it is first needed."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._morphemes: MorphemeModel | None = None
+        self._lock = threading.Lock()
+
+    def morphemes(self) -> MorphemeModel:
+        """The morpheme model; loading it takes about a second."""
+        with self._lock:
+            if self._morphemes is None:
+                self._morphemes = MorphemeModel()
+            return self._morphemes
+
+    @cached_property
+    def aligner(self) -> Aligner:
+        """For times of jamo."""
+        return Aligner(self._decoder.hcl)
+
+
+@dataclass(frozen=True)
+class SegmentRecognizer:
+    """How segments of sound are recognised. Immutable; variants of it are cheap.
+
+    Attributes:
+        scorer: from samples to acoustic scores.
+        decoder: graph and language model.
+        config: options of the search.
+        rescoring: of the N best texts; None: none.
+        confidence: calibration of confidences.
+        shared: what variants have in common.
+        words: the user's words.
+        grammar: recognises the phrases of a grammar only, in place of all this.
+    """
+
+    scorer: AcousticScorer
+    decoder: Decoder
+    config: DecoderConfig
+    rescoring: RescoringConfig | None
+    confidence: ConfidenceConfig
+    shared: Shared
+    words: tuple[BiasWord, ...] = ()
+    bias: BiasConfig = field(default_factory=BiasConfig)
+    grammar: ClosedDecoder | None = None
+
+    def with_words(self, words: Iterable[str | BiasWord], boost: float | None) -> SegmentRecognizer:
+        """The same with more words."""
+        return replace(self, words=(*self.words, *make_words(words, boost)))
+
+    def with_grammar(self, grammar: Grammar) -> SegmentRecognizer:
+        """The same, for the phrases of a grammar only."""
+        return replace(self, grammar=ClosedDecoder.of(grammar, self.decoder))
+
+    def recognize(self, sound: SoundSegment, detail: Detail) -> Segment | None:
+        """Recognise one segment; None where nothing was said."""
+        if sound.silent:
+            return None
+        scores = self.scorer.scores(sound.samples)
+        if len(scores) == 0:
+            return None
+        end = sound.start + len(sound.samples) / self.scorer.sample_rate
+        clock = Clock(self.scorer.frame_seconds, begin=sound.start, end=end)
+        heard = self._utterances.decode(scores, detail.nbest)
+        if heard is None or not heard.eojeols:
+            return None
+        if self.grammar is not None:
+            return self._phrase(heard, scores, clock, detail)
+        segment = self._segment(heard, clock)
+        if detail.jamo:
+            units = [unit for eojeol in heard.eojeols for unit in eojeol.units]
+            spelled = [eojeol.text for eojeol in heard.eojeols]
+            segment = self._with_jamo(segment, units, spelled, scores, clock)
+        return segment
+
+    def _phrase(
+        self, heard: Heard, scores: NDArray[np.float32], clock: Clock, detail: Detail
+    ) -> Segment:
+        """A phrase of the grammar, or a segment that is rejected."""
+        assert self.grammar is not None and heard.first is not None
+        path = self.grammar.decode(scores, heard.first)
+        if path.rejected or path.match is None:
+            start, end = clock.seconds(heard.eojeols[0].start), clock.seconds(heard.eojeols[-1].end)
+            return Segment("", start, end, confidence=path.confidence, rejected=True)
+        words = tuple(
+            Word(text, clock.seconds(start), clock.seconds(end), path.confidence)
+            for text, start, end in piece_frames(path.match, path.units)
+        )
+        segment = replace(
+            Segment.from_words(words, path.confidence), text=path.match.text, slots=path.match.slots
+        )
+        if detail.jamo:
+            spelled = [text for text in path.match.spoken.split(" ") if text]
+            segment = self._with_jamo(segment, path.units, spelled, scores, clock)
+        return segment
+
+    @cached_property
+    def _utterances(self) -> UtteranceDecoder:
+        rescorer = None  # a grammar is judged by the search alone
+        if self.rescoring is not None and self.grammar is None:
+            rescorer = Rescorer(self.rescoring, self.shared.morphemes, self._stand_in)
+        bias = None
+        if self.words and self.grammar is None:
+            bias = build_bias(self.words, self.decoder.lm, self.bias, self.config.lm_scale)
+        return UtteranceDecoder(self.decoder, self.config, self.confidence, rescorer, bias)
+
+    @cached_property
+    def _written(self) -> WrittenForms:
+        bias = self.bias
+        return WrittenForms(self.words, joined=bias.joined, anywhere=bias.anywhere)
+
+    @cached_property
+    def _stand_ins(self) -> WrittenForms:
+        words = [
+            BiasWord(_stand_in_for(reading), (reading,))
+            for word in self.words
+            for reading in word.readings
+        ]
+        return WrittenForms(words, joined=self.bias.joined, anywhere=self.bias.anywhere)
+
+    def _stand_in(self, text: str) -> str:
+        """The text with an everyday noun for each user word, which the morpheme model may lack."""
+        if not self.words:
+            return text
+        return " ".join(span.text for span in self._stand_ins.spans(text.split()))
+
+    def _segment(self, heard: Heard, clock: Clock) -> Segment:
+        words = self._words(heard.eojeols, clock)
+        segment = Segment.from_words(words, _mean([word.confidence for word in words]))
+        others = tuple(
+            Alternative(self._write(text.split()), share) for text, share in heard.alternatives
+        )
+        return replace(segment, alternatives=others)
+
+    def _words(self, eojeols: Sequence[Eojeol], clock: Clock) -> list[Word]:
+        """Eojeol as the user writes them, with their times."""
+        words = []
+        for span in self._written.spans([eojeol.text for eojeol in eojeols]):
+            group = eojeols[span.first : span.end]
+            sure = [eojeol.confidence for eojeol in group if eojeol.confidence is not None]
+            start, end = clock.seconds(group[0].start), clock.seconds(group[-1].end)
+            words.append(Word(span.text, start, end, min(sure) if sure else None))
+        return words
+
+    def _write(self, eojeols: Sequence[str]) -> str:
+        return " ".join(span.text for span in self._written.spans(eojeols))
+
+    def _with_jamo(
+        self,
+        segment: Segment,
+        units: Sequence[DecodedUnit],
+        spelled: Sequence[str],
+        scores: NDArray[np.float32],
+        clock: Clock,
+    ) -> Segment:
+        """The segment with the times of its syllables and jamo, as spoken."""
+        spans = self.shared.aligner.align(linear_steps([unit.id for unit in units]), scores).spans
+        return replace(
+            segment,
+            syllables=syllable_times(spelled, spans, clock),
+            jamo=jamo_times(spelled, spans, clock),
+        )
+
+
+_OPEN, _CLOSED, _LIQUID = "학교", "시장", "서울"
+"""Everyday nouns that end in a vowel, in a consonant and in ㄹ, as particles tell apart."""
+
+
+def _stand_in_for(reading: str) -> str:
+    _, _, coda = decompose(reading[-1])
+    if coda == 0:
+        return _OPEN
+    return _LIQUID if coda == _RIEUL else _CLOSED
+
+
+_RIEUL = 8
+"""Index of ㄹ in asr.hangul.jamo.CODAS."""
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
