@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from asr.cli.inputs import STDIN, Input, expand, output_paths, prepare_folder, utterance_ids
 from asr.cli.messages import describe, report
@@ -31,6 +31,8 @@ Heard = tuple["Result", AudioError | None]
 """The transcript, and what kept the rest of the sound from being read."""
 SHORTEST_SECONDS = 0.1
 """Nothing is said in less; such sound is recognised as silence, with a warning."""
+HOTWORD_BOOST = 2.0
+"""Nats by which --hotwords are preferred; e^2 times as likely."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -53,6 +55,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument("-j", "--jobs", type=_positive, default=1, metavar="N",
                         help="sounds recognised at once (default: 1)")
+    what = parser.add_argument_group("what is recognised")
+    what.add_argument("--words", type=Path, action="append", default=[], metavar="FILE",
+                      help="make these words recognisable: one a line, with readings and boost"
+                      " after TABs where wanted (see `asr words`); may be repeated")
+    what.add_argument("--hotwords", type=Path, action="append", default=[], metavar="FILE",
+                      help=f"as --words, and prefer them by {HOTWORD_BOOST:g} nats where the file"
+                      " gives no boost")
+    what.add_argument("--grammar", type=Path, metavar="FILE",
+                      help="recognise the phrases of this grammar only, and reject all else"
+                      " (docs/grammar.md)")
+    what.add_argument("--no-rescoring", action="store_true",
+                      help="take the search's best text without asking the morpheme model: faster,"
+                      " less accurate")
+    more = parser.add_argument_group("what is told")
+    more.add_argument("--nbest", type=_positive, default=0, metavar="N",
+                      help="alternatives of each segment, in json")
+    more.add_argument("--jamo", action="store_true",
+                      help="times of syllables and jamo, in json")
     parser.add_argument("--raw", metavar="RATE[:ENCODING[:CHANNELS]]",
                         help="inputs are headerless PCM, for instance 16000 or 8000:mulaw:2")
 
@@ -60,6 +80,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Recognise every input; one that fails is reported and does not stop the others."""
     formats = _formats(args.format)
+    _check_options(args, formats)
     raw = _raw_format(args.raw)
     inputs, errors = expand(args.inputs, raw=raw is not None)
     _check_destination(formats, args.output, len(inputs))
@@ -70,12 +91,15 @@ def run(args: argparse.Namespace) -> int:
         return 1
     if args.output:
         prepare_folder(args.output, f"--output {args.output}")
-    model = _load(args.model, args.device, args.jobs)
+    model = _adapted(_load(args.model, args.device, args.jobs), args)
+    detail = Detail(args.nbest, args.jamo)
     bar = SoundBar(_total_seconds(inputs, raw))
     failures = len(errors)
     try:
         ids = utterance_ids(inputs)
-        for number, outcome in enumerate(_recognise_all(model, inputs, raw, args.jobs, bar)):
+        for number, outcome in enumerate(
+            _recognise_all(model, inputs, raw, detail, args.jobs, bar)
+        ):
             try:
                 result, damage = outcome.result()
                 with bar.aside():
@@ -101,6 +125,36 @@ def run(args: argparse.Namespace) -> int:
     finally:
         bar.close()
     return 1 if failures else 0
+
+
+class Detail(NamedTuple):
+    """What results tell beside words."""
+
+    nbest: int
+    jamo: bool
+
+
+def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
+    """Refuse options that would have no effect."""
+    if args.grammar and (args.words or args.hotwords):
+        raise UsageError("--grammar recognises its own phrases only: put the words into it")
+    if "json" not in formats:
+        for option in ("nbest", "jamo"):
+            if getattr(args, option):
+                raise UsageError(f"--{option} is told in json only: add --format json")
+
+
+def _adapted(model: Model, args: argparse.Namespace) -> Model:
+    """The model with the user's words or grammar."""
+    from asr.graph.bias_words import read_words_file
+
+    for path in args.words:
+        model = model.add_words(path)
+    for path in args.hotwords:
+        model = model.add_words(read_words_file(path, boost=HOTWORD_BOOST))
+    if args.grammar is not None:
+        model = model.with_grammar(args.grammar)
+    return model.with_options(rescoring=None) if args.no_rescoring else model
 
 
 def _formats(chosen: Sequence[str] | None) -> list[str]:
@@ -141,20 +195,30 @@ def _load(name: str, device: str, jobs: int) -> Model:
 
 
 def _recognise_all(
-    model: Model, inputs: Sequence[Input], raw: RawFormat | None, jobs: int, bar: SoundBar
+    model: Model,
+    inputs: Sequence[Input],
+    raw: RawFormat | None,
+    detail: Detail,
+    jobs: int,
+    bar: SoundBar,
 ) -> Iterator[Future[Heard]]:
     """The outcome of each input, in order, as soon as it and all before it are done."""
     pool = ThreadPoolExecutor(max_workers=jobs)
     stop = threading.Event()
     try:
-        yield from [pool.submit(_recognise, model, item, raw, bar, stop) for item in inputs]
+        yield from [pool.submit(_recognise, model, item, raw, detail, bar, stop) for item in inputs]
     finally:
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _recognise(
-    model: Model, item: Input, raw: RawFormat | None, bar: SoundBar, stop: threading.Event
+    model: Model,
+    item: Input,
+    raw: RawFormat | None,
+    detail: Detail,
+    bar: SoundBar,
+    stop: threading.Event,
 ) -> Heard:
     """What `model.transcribe` does, with progress, and stopping early when `stop` is set.
 
@@ -162,7 +226,7 @@ def _recognise(
     """
     from asr.audio import iter_blocks
 
-    stream = model.stream()
+    stream = model.stream(nbest=detail.nbest, jamo=detail.jamo)
     heard, damage = 0, None
     try:
         for block in iter_blocks(item.source, model.sample_rate, block_seconds=5.0, raw=raw):
@@ -199,6 +263,8 @@ def _total_seconds(inputs: Sequence[Input], raw: RawFormat | None) -> float | No
 
 
 def _warn_if_short(result: Result) -> None:
+    if result.rejected:
+        logger.warning("%s: nothing that the grammar holds was said", result.source)
     if result.duration < SHORTEST_SECONDS:
         logger.warning("%s holds %.3f s of sound, too little to recognise anything",
                        result.source, result.duration)
