@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asr.audio import Audio, load_audio
-    from asr.errors import AsrError
+    from asr.errors import AsrError, UsageError
     from asr.hangul.pronunciation import pronounce
     from asr.recognizer import Model, Stream, load
     from asr.result import Result, Segment, Word
@@ -28,6 +28,7 @@ __all__ = [
     "Result",
     "Segment",
     "Stream",
+    "UsageError",
     "Word",
     "__version__",
     "load",
@@ -42,6 +43,7 @@ _HOMES = {
     "Result": "asr.result",
     "Segment": "asr.result",
     "Stream": "asr.recognizer",
+    "UsageError": "asr.errors",
     "Word": "asr.result",
     "load": "asr.recognizer",
     "load_audio": "asr.audio",
