@@ -34,8 +34,8 @@ class SpacingConfig:
     """How likely a syllable is heard with a space before it (else: joined to the one before)."""
 
     spaced: float = 0.7  # where a space is written
-    loose: float = 0.3  # between the syllables of numbers
-    inside: float = 0.05  # inside an eojeol
+    loose: float = 0.5  # before a number or digit, and between the parts of a number
+    inside: float = 0.02  # inside an eojeol
 
     def chance(self, gap: int) -> float:
         """By what is written: ``INSIDE``, ``LOOSE`` or ``SPACED``."""

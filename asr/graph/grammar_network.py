@@ -246,11 +246,10 @@ class _WordGraph:
 
     def _insert(self, spoken: str, weight: float, loose: bool) -> None:
         state = 0
-        usual = LOOSE if loose else INSIDE
-        gap = usual
+        gap = LOOSE if loose else INSIDE
         for character in spoken:
             if not is_syllable(character):
-                gap = SPACED
+                gap = LOOSE if loose else SPACED
                 continue
             label = (character, gap)
             child = self.arcs[state].get(label)
@@ -258,7 +257,7 @@ class _WordGraph:
                 child = self.arcs[state][label] = len(self.arcs)
                 self.arcs.append({})
                 self.ends.append(0.0)
-            state, gap = child, usual
+            state, gap = child, INSIDE
         self.ends[state] += weight
 
     def _share_endings(self) -> None:

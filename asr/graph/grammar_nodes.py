@@ -101,7 +101,7 @@ class Entry:
 class Entries:
     """One of many words: names, numbers. Of two that are said alike the first one counts.
 
-    ``loose``: a pause may well stand before any of the syllables, as in numbers.
+    ``loose``: a pause is as likely as none before each and at its spaces, as in numbers.
     """
 
     words: tuple[Entry, ...]

@@ -40,12 +40,12 @@ def number_entries(low: int, high: int, form: str = "both", following: str | Non
     """The numbers ``low`` to ``high``, each as likely, in all its readings.
 
     ``following`` is the text right after the number ("" for none, None where it is not fixed). A
-    counter there decides the reading, by the table of ``asr.hangul``: 스물세 시, 세 개, 유 월; before a
+    counter there decides the reading, by the table of ``asr.hangul``: 스물세 시, 유 월; before a
     native counter Sino numbers are taken as well (이십 명). Otherwise both are: 스물셋, 이십삼.
     """
     words = []
     for value in range(low, high + 1):
-        spoken = _readings(value, form, following)
+        spoken = [_parted(reading) for reading in _readings(value, form, following)]
         words += [Entry(str(value), reading, 1.0 / len(spoken)) for reading in spoken]
     return Entries(tuple(words), loose=True)
 
@@ -66,6 +66,16 @@ def _readings(value: int, form: str, following: str | None) -> list[str]:
         native = native if has_native_numbers(counter[0]) else []
         sino = [usual, *sino] if usual else sino
     return list(dict.fromkeys((*sino, *native)))
+
+
+_PARTS = re.compile(
+    rf"[억만천백십](?=.)|(?:{'|'.join(word for word in numerals.NATIVE_TENS if word)})(?=.)"
+)
+
+
+def _parted(reading: str) -> str:
+    """A space where a speaker may pause: 이천 삼백 오십 육, 스물 세."""
+    return _PARTS.sub(lambda match: match[0] + " ", reading)
 
 
 def _native(value: int, attributive: bool, alone: bool) -> list[str]:
