@@ -178,13 +178,17 @@ def test_mergers_are_alternatives() -> None:
     assert spoken(["▁개"]) == {("g", "ae"): 0.0}
     merged = spoken(["▁개"], LexiconConfig(mergers=True, merger_cost=1.25))
     assert merged == {("g", "ae"): 0.0, ("g", "e"): 1.25}
+    dear = spoken(["▁괴"], LexiconConfig(mergers=True, merger_cost=2.5))
+    assert dear == {("g", "oe"): 0.0, ("g", "we"): 1.0}  # what the law allows costs no more
 
 
 @pytest.mark.parametrize("inventory", [None, ["▁가", "▁가나", "가", "나다라", "▁값을", "을", "▁"]])
 def test_every_state_leads_on_and_silence_is_reached_only_by_final_codas(
     inventory: list[str] | None,
 ) -> None:
-    lexicon = Lexicon(inventory) if inventory else SyllableLexicon(lambda unit: True)
+    lexicon = (
+        Lexicon(inventory) if inventory else SyllableLexicon(lambda unit: ord(unit[-1]) % 5 == 0)
+    )
     for state in _reach(lexicon):
         arcs = list(lexicon.arcs(state))
         assert arcs, state
