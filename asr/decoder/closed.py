@@ -16,8 +16,11 @@ from asr.graph.grammar import CompiledGrammar, Grammar
 from asr.graph.grammar_match import GrammarMatch
 from asr.graph.grammar_reject import PathScore, RejectConfig, grammar_confidence
 
-CLOSED_CONFIG = DecoderConfig(lm_scale=1.0, unit_bonus=0.0, space_bonus=0.0, lattice_beam=1.0)
-"""Of the grammar's search: its probabilities as they are. Rejects are calibrated for these."""
+CLOSED_CONFIG = DecoderConfig(
+    beam=14.0, lm_scale=1.0, unit_bonus=0.0, space_bonus=0.0, lattice_beam=1.0
+)
+"""Of the grammar's search: its probabilities as they are. Rejects are calibrated for these. A wide
+beam costs little where few words may follow; at 11, two in a hundred phrases were lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,6 @@ from asr.graph.grammar_text import GrammarReader
 from asr.lm.automaton import LmAutomaton
 from asr.lm.units import EOJEOL_MARK, Vocabulary
 
-SEARCH_OPTIONS: Mapping[str, float] = {"lm_scale": 1.0, "unit_bonus": 0.0, "space_bonus": 0.0}
-"""How to search with a grammar: ``replace(decoder_config, **SEARCH_OPTIONS)``. Its chances are true
-ones and need no scale or bonus; the reject measure is calibrated on them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Grammar:

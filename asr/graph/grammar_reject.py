@@ -21,7 +21,7 @@ from asr.graph.grammar_compile import NEVER
 from asr.graph.grammar_nodes import syllables_of
 from asr.hangul.jamo import to_jamo
 
-FEATURES = ("score", "acoustic", "jamo", "worst")
+FEATURES = ("score", "acoustic", "worst")
 WINDOW = 12
 """Jamo of the stretch that differs most: an eojeol or so."""
 
@@ -30,8 +30,8 @@ WINDOW = 12
 class RejectConfig:
     """The calibration; made by ``tools/bench/grammar.py --fit`` on train and dev of two corpora.
 
-    It holds for the model ``ko`` with its own decoder options in the free search, and those of
-    ``grammar.SEARCH_OPTIONS`` in the grammar's.
+    It holds for the model ``ko`` with its own decoder options in the free search, and for scale 1
+    without bonuses in the grammar's.
 
     Attributes:
         threshold: what is in the grammar with a lower probability is rejected.
@@ -40,7 +40,7 @@ class RejectConfig:
 
     threshold: float = 0.5
     intercept: float = 0.0
-    weights: tuple[float, ...] = (-1.0, 0.0, 0.0, 0.0)
+    weights: tuple[float, ...] = (-1.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.threshold <= 1.0:
@@ -65,11 +65,10 @@ class PathScore:
 
 
 def reject_features(grammar: PathScore, free: PathScore, frames: int) -> NDArray[np.float64]:
-    """What tells words of the grammar from others: float64 [4], in the order of ``FEATURES``.
+    """What tells words of the grammar from others: float64 [3], in the order of ``FEATURES``.
 
-    score: nats a frame by which the free path is better; acoustic: the same without LM; jamo: edits
-    between the paths' jamo, over those of the grammar's path; worst: edits in its worst ``WINDOW``
-    jamo, over ``WINDOW``.
+    score: nats a frame by which the free path is better; acoustic: the same without LM; worst: edits
+    between the paths' jamo in the worst ``WINDOW`` jamo of the grammar's, over ``WINDOW``.
     """
     length = max(frames, 1)
     theirs, ours = to_jamo(syllables_of(free.text)), to_jamo(syllables_of(grammar.text))
@@ -79,7 +78,6 @@ def reject_features(grammar: PathScore, free: PathScore, frames: int) -> NDArray
         [
             (free.total - grammar.total) / length,
             (free.acoustic - grammar.acoustic) / length,
-            edits.sum() / max(len(ours), 1),
             sums.max() / WINDOW,
         ]
     )

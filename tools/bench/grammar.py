@@ -29,7 +29,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,12 @@ from numpy.typing import NDArray  # noqa: E402
 import asr  # noqa: E402
 from asr.audio import load_audio  # noqa: E402
 from asr.data import CORPUS_FOLDERS, load_split  # noqa: E402
+from asr.decoder.closed import CLOSED_CONFIG  # noqa: E402
 from asr.decoder.config import DecoderConfig  # noqa: E402
+from asr.decoder.rescoring import text_of  # noqa: E402
 from asr.decoder.search import Decoder  # noqa: E402
 from asr.errors import AsrError  # noqa: E402
-from asr.graph.grammar import SEARCH_OPTIONS, Grammar, parse_grammar  # noqa: E402
+from asr.graph.grammar import Grammar, parse_grammar  # noqa: E402
 from asr.graph.grammar_nodes import syllables_of  # noqa: E402
 from asr.graph.grammar_reading import read_aloud  # noqa: E402
 from asr.graph.grammar_reject import (  # noqa: E402
@@ -56,10 +58,10 @@ from asr.graph.grammar_reject import (  # noqa: E402
     grammar_confidence,
     reject_features,
 )
-from asr.lm.automaton import score_sentence  # noqa: E402
 from asr.lm.units import EOJEOL_MARK, Vocabulary  # noqa: E402
 
 MOST_SYLLABLES = 60
+NO_PATH = -1e9
 Words = list[str]
 
 
@@ -168,7 +170,7 @@ class Bench:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.model = asr.load(args.model)
-        self.free_decoder: Decoder = self.model._decoder
+        self.free_decoder: Decoder = self.model.decoder
         self.vocabulary: Vocabulary = self.free_decoder.lm.vocabulary
         self.score_folder: Path | None = args.scores
         self.recordings: dict[tuple[str, str], list[Recording]] = {}
@@ -213,7 +215,7 @@ class Bench:
         self, condition: str, recording: Recording, inside: bool, grammar: Grammar, decoder: Decoder
     ) -> Trial:
         scores = self._scores(recording)
-        path = self._path(decoder, scores, replace(self.model.decoder_config, **SEARCH_OPTIONS))
+        path = self._path(decoder, scores, CLOSED_CONFIG)
         match = grammar.parse(path.text)
         right = match is not None and syllables_of(match.spoken) == syllables_of(recording.text)
         if recording.id not in self._free:
@@ -227,13 +229,11 @@ class Bench:
     ) -> PathScore:
         search = decoder.search(config)
         search.advance(scores)
-        path = search.best_path()
-        units = [unit.unit for unit in path.units]
-        logp = score_sentence(decoder.lm, [self.vocabulary.ids[unit] for unit in units])
-        opening = sum(unit.startswith(EOJEOL_MARK) for unit in units)
-        bonus = config.unit_bonus * len(units) + config.space_bonus * opening
-        total = path.score if path.complete else -1e9
-        return PathScore(total, total - config.lm_scale * logp - bonus, "".join(units))
+        lattice = search.lattice()
+        if lattice is None or not lattice.complete:
+            return PathScore(NO_PATH, NO_PATH, "")
+        (best,) = lattice.nbest(1)
+        return PathScore(best.score, best.acoustic, text_of(best))
 
     def _scores(self, recording: Recording) -> NDArray[np.float32]:
         if self.score_folder is not None:
@@ -241,7 +241,7 @@ class Bench:
             scores: NDArray[np.float32] = np.load(path)
             return scores
         samples = load_audio(recording.audio, self.model.sample_rate).samples
-        return self.model._scorer.scores(samples)
+        return self.model.scorer.scores(samples)
 
 
 def equal_error_rate(confidences: NDArray[np.float64], inside: NDArray[np.bool_]) -> float:
