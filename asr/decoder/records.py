@@ -49,9 +49,15 @@ class Records(NamedTuple):
 
 def new_records(capacity: int) -> Records:
     """Room for that many records."""
-    ints = [np.zeros(capacity, np.int32) for _ in range(4)]
-    floats = [np.zeros(capacity, np.float32) for _ in range(3)]
-    return Records(*ints, *floats)
+    return Records(
+        previous=np.zeros(capacity, np.int32),
+        other=np.zeros(capacity, np.int32),
+        unit=np.zeros(capacity, np.int32),
+        start=np.zeros(capacity, np.int32),
+        lm=np.zeros(capacity, np.float32),
+        bonus=np.zeros(capacity, np.float32),
+        loss=np.zeros(capacity, np.float32),
+    )
 
 
 def grown_records(records: Records, capacity: int) -> Records:

@@ -11,12 +11,23 @@ import copy
 import logging
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr.decoder import kernels
+from asr.decoder.arrays import (
+    Found,
+    GraphArrays,
+    Memo,
+    Options,
+    Table,
+    chosen_endings,
+    flat_graph,
+    most_records_of,
+    new_found,
+    new_tokens,
+)
 from asr.decoder.config import DecoderConfig
 from asr.decoder.language import Language, UnitTable, UserWords
 from asr.decoder.lattice import DecodedUnit, Endings, Lattice
@@ -54,76 +65,6 @@ log = logging.getLogger(__name__)
 TOKENS_PER_ACTIVE = 6
 
 
-class _Graph(NamedTuple):
-    kind: NDArray[np.int8]
-    node: NDArray[np.int32]
-    first: NDArray[np.uint8]
-    forward: NDArray[np.int32]
-    loop: NDArray[np.int32]
-    loop_cost: NDArray[np.float32]
-    arc_begin: NDArray[np.int64]
-    arc_target: NDArray[np.int32]
-    arc_cost: NDArray[np.float32]
-    arc_unit: NDArray[np.int32]
-    final: NDArray[np.uint8]
-    arc_forward: NDArray[np.int32]
-    arc_node: NDArray[np.int32]
-    label_begin: NDArray[np.int64]  # where a state's arcs with labels begin
-    labels: NDArray[np.int32]  # states with the same list of labels have the same number
-
-
-class _Options(NamedTuple):
-    beam: float
-    max_active: int
-    lm_scale: float
-    bonus: NDArray[np.float32]
-    lookahead_step: float
-    lattice_beam: float
-    most_records: int
-
-
-class _Memo(NamedTuple):
-    """LM scores of a vowel state's labels after an LM state, as computed lately.
-
-    key: int64 [N]; logp: float32 [N, labels]; following: int32 [N, labels], the next LM states;
-    ahead: int32 [N, labels], their look-ahead rows.
-    """
-
-    key: NDArray[np.int64]
-    logp: NDArray[np.float32]
-    following: NDArray[np.int32]
-    ahead: NDArray[np.int32]
-
-
-class _Table(NamedTuple):
-    """Hash table of the frame's new tokens: two views of 16-byte slots, read in one go.
-
-    key: [:, 0] of int64 [N, 2]; whose: [:, 2] (the frame's stamp) and [:, 3] (the token) of
-    int32 [N, 4].
-    """
-
-    key: NDArray[np.int64]
-    whose: NDArray[np.int32]
-
-
-class _Tokens(NamedTuple):
-    state: NDArray[np.int32]
-    lm_state: NDArray[np.int32]
-    bias: NDArray[np.int32]
-    score: NDArray[np.float64]
-    record: NDArray[np.int32]
-    start: NDArray[np.int32]
-
-
-class _Found(NamedTuple):
-    token: NDArray[np.int32]
-    unit: NDArray[np.int32]
-    score: NDArray[np.float64]
-    lm: NDArray[np.float32]
-    bonus: NDArray[np.float32]
-    end: NDArray[np.float32]
-
-
 class Decoder:
     """Graph, language model and look-ahead, ready to search. Immutable.
 
@@ -157,11 +98,11 @@ class Decoder:
         self.initial = np.array([word.startswith(EOJEOL_MARK) for word in words])
         self.graph_start = int(graph.start[0])
         self.num_pdfs = 1 + int(max(graph.forward.max(), graph.loop.max()))
-        self._graph = _flat(graph)
+        self._graph = flat_graph(graph)
         self._ahead = state_ahead(graph, lm)
         labels = graph.arc_begin[1:] - self._graph.label_begin
         self.most_labels = int(labels[graph.kind == Kind.VOWEL].max(initial=1))
-        self.most_records = _most_records(graph)
+        self.most_records = most_records_of(graph)
         self.no_words = self.unit_table.user_words(None)
 
     @property
@@ -198,7 +139,7 @@ class Decoder:
         words = self.no_words if bias is None else self.unit_table.user_words(bias)
         return Search(self, config or DecoderConfig(), words)
 
-    def graph_arrays(self, lm_scale: float) -> _Graph:
+    def graph_arrays(self, lm_scale: float) -> GraphArrays:
         """The graph with what is known of a unit beyond its first syllable paid along its arcs.
 
         What is paid in advance is paid back where the unit ends, so scores stay exact.
@@ -235,7 +176,7 @@ class Search:
         self._words = words
         self._graph = decoder.graph_arrays(config.lm_scale)
         bonus = config.unit_bonus + config.space_bonus * decoder.initial
-        self._options = _Options(
+        self._options = Options(
             float(config.beam),
             config.max_active,
             float(config.lm_scale),
@@ -245,13 +186,13 @@ class Search:
             decoder.most_records,
         )
         capacity = TOKENS_PER_ACTIVE * config.max_active + 4096
-        self._tokens = _new_tokens(capacity)
-        self._spare = _new_tokens(capacity)
+        self._tokens = new_tokens(capacity)
+        self._spare = new_tokens(capacity)
         slots = 1 << (2 * capacity - 1).bit_length()
         table = np.zeros((slots, 2), np.int64)
-        self._table = _Table(table, table.view(np.int32))
+        self._table = Table(table, table.view(np.int32))
         rows = (MEMO_ROWS, decoder.most_labels)
-        self._memo = _Memo(
+        self._memo = Memo(
             np.full(MEMO_ROWS, -1, np.int64),
             np.empty(rows, np.float32),
             np.empty(rows, np.int32),
@@ -335,7 +276,7 @@ class Search:
                 return None
             found = self._unfinished()
         keep = found.score >= found.score.max() - self._config.lattice_beam
-        found = _Found(*(array[keep] for array in found))
+        found = chosen_endings(found, keep)
         made = int(self._at[kernels.MADE])
         records = self._records
         if made + len(found.unit) > len(records.unit):
@@ -356,9 +297,9 @@ class Search:
             complete,
         )
 
-    def _endings(self) -> _Found:
+    def _endings(self) -> Found:
         room = self._decoder.most_labels * max(1, self.active)
-        found = _new_found(room)
+        found = new_found(room)
         count = kernels.endings(
             self._graph,
             self._decoder.language.arrays,
@@ -369,11 +310,11 @@ class Search:
             self._decoder.language.eos,
             found,
         )
-        return _Found(*(array[:count] for array in found))
+        return chosen_endings(found, slice(count))
 
-    def _unfinished(self) -> _Found:
+    def _unfinished(self) -> Found:
         """Every token as an ending, for want of proper ones."""
-        found = _new_found(self.active)
+        found = new_found(self.active)
         found.token[:] = np.arange(self.active)
         found.unit[:] = -1
         found.score[:] = self._tokens.score[: self.active]
@@ -394,69 +335,3 @@ class Search:
             for (unit, start), end in zip(steps, ends, strict=True)
             if unit != PAUSE
         )
-
-
-def _flat(graph: HclGraph) -> _Graph:
-    """The graph with what the inner loop needs of an arc's target laid beside the arc."""
-    emitting = graph.arc_target < len(graph.forward)
-    forward = np.zeros(len(graph.arc_target), np.int32)
-    forward[emitting] = graph.forward[graph.arc_target[emitting]]
-    without = np.concatenate([[0], np.cumsum(graph.arc_unit < 0)])
-    unlabelled = without[graph.arc_begin[1:]] - without[graph.arc_begin[:-1]]
-    label_begin = graph.arc_begin[:-1] + unlabelled
-    lists: dict[bytes, int] = {}
-    labels = np.zeros(len(graph.kind), np.int32)
-    for state in np.flatnonzero(graph.kind == Kind.VOWEL).tolist():
-        units = graph.arc_unit[label_begin[state] : graph.arc_begin[state + 1]]
-        labels[state] = lists.setdefault(units.tobytes(), len(lists))
-    return _Graph(
-        kind=graph.kind,
-        node=graph.node,
-        first=graph.first,
-        forward=graph.forward,
-        loop=graph.loop,
-        loop_cost=graph.loop_cost,
-        arc_begin=graph.arc_begin,
-        arc_target=graph.arc_target,
-        arc_cost=graph.arc_cost,
-        arc_unit=graph.arc_unit,
-        final=graph.final,
-        arc_forward=forward,
-        arc_node=graph.node[graph.arc_target],
-        label_begin=label_begin.astype(np.int64),
-        labels=labels,
-    )
-
-
-def _most_records(graph: HclGraph) -> int:
-    """The most records that one token can make in a frame.
-
-    An arc into an emitting state may make a pause and a union, and a label one record more.
-    """
-    out = np.diff(graph.arc_begin)
-    pending = graph.arc_target >= len(graph.forward)
-    made = np.where(pending, 1 + 2 * out[graph.arc_target], 2)
-    total = np.concatenate([[0], np.cumsum(made)])
-    return int((total[graph.arc_begin[1:]] - total[graph.arc_begin[:-1]]).max(initial=0)) + 2
-
-
-def _new_tokens(capacity: int) -> _Tokens:
-    return _Tokens(
-        np.zeros(capacity, np.int32),
-        np.zeros(capacity, np.int32),
-        np.zeros(capacity, np.int32),
-        np.zeros(capacity, np.float64),
-        np.zeros(capacity, np.int32),
-        np.zeros(capacity, np.int32),
-    )
-
-
-def _new_found(capacity: int) -> _Found:
-    return _Found(
-        np.zeros(capacity, np.int32),
-        np.zeros(capacity, np.int32),
-        np.zeros(capacity, np.float64),
-        np.zeros(capacity, np.float32),
-        np.zeros(capacity, np.float32),
-        np.zeros(capacity, np.float32),
-    )
