@@ -8,7 +8,7 @@ batch.
 
 Scores are float32, relative to the best path of each utterance's frame, so that they do not drift;
 the best path's own score is summed in float64. On a GPU the host waits once for every list whose
-length depends on the data: four times a frame, and three times for each level of empty arcs.
+length depends on the data: some eight times a frame, and four times for each level of empty arcs.
 """
 
 from __future__ import annotations
@@ -18,20 +18,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from asr.decoder.batched_graph import DeviceGraph, to_device
+from asr.decoder.batched_graph import PAUSE_BEGINS, UNIT_BEGINS, DeviceGraph, to_device
 from asr.decoder.batched_records import UnitRecords
 from asr.decoder.batched_steps import (
     Tokens,
     best_of_each,
-    cutoffs,
     joined,
     lane_best,
     moved,
     moves_of,
+    pruned,
     where,
 )
 from asr.decoder.config import DecoderConfig
-from asr.decoder.search import BestPath, DecodedUnit
+from asr.decoder.lattice import DecodedUnit
+from asr.decoder.records import PAUSE
+from asr.decoder.search import BestPath
 from asr.errors import ModelError, UsageError
 from asr.graph.static_graph import StaticGraph
 
@@ -54,16 +56,12 @@ class BatchedDecoder:
     def __init__(self, graph: StaticGraph, device: str | torch.device = "cpu") -> None:
         self.device = torch.device(device)
         self.units = graph.units
+        self.num_pdfs = graph.num_pdfs
         self._graph = to_device(graph, self.device)
         self._start = graph.start
         self._emitting = graph.emitting
         self._states = graph.states
         self._most_lanes = KEYS // graph.states
-
-    @property
-    def num_pdfs(self) -> int:
-        """How many pdfs the graph reads; scores need at least as many columns."""
-        return self._graph.num_pdfs
 
     @property
     def num_bytes(self) -> int:
@@ -148,7 +146,8 @@ class _Batch:
         lane = torch.arange(self._lanes, dtype=torch.int32, device=device)
         none = torch.full_like(lane, -1)
         start = torch.full_like(lane, self._decoder._start)
-        return Tokens(lane, start, torch.zeros(self._lanes, device=device), none, none)
+        score = torch.zeros(self._lanes, device=device)
+        return Tokens(lane, start, score, none, none, torch.zeros_like(lane))
 
     def _set_aside(self, over: Tensor) -> None:
         """Keep the tokens of utterances that are over for the end."""
@@ -164,9 +163,7 @@ class _Batch:
     def _step(self, frame: int) -> None:
         """One frame: from tokens in emitting states to tokens in emitting states."""
         arcs, beam = self._graph.emitting, self._config.beam
-        cutoff = cutoffs(self._tokens, self._lanes, beam, self._config.max_active)
-        high = self._tokens.score >= cutoff.index_select(0, self._tokens.lane)
-        tokens = self._with_empty_arcs(self._tokens.take(where(high)), cutoff, frame)
+        tokens = self._followed(self._tokens)
         moves = moves_of(tokens, arcs)
         row = self._scores[:, frame].float()
         pdf = moves.lane * row.shape[1] + arcs.pdf.index_select(0, moves.arc)
@@ -178,26 +175,33 @@ class _Batch:
         target = arcs.target.index_select(0, moves.arc.index_select(0, kept))
         key = moves.lane.index_select(0, kept).long() * self._decoder._emitting + target
         kept = kept.index_select(0, best_of_each(key, score.index_select(0, kept)))
-        self._tokens = self._written(moved(tokens, arcs, moves, kept), frame)
+        arrived = self._written(moved(tokens, arcs, moves, kept))
+        event = arcs.event.index_select(0, moves.arc.index_select(0, kept))
+        self._tokens = self._begun(arrived, event, frame)
         self._total += torch.where(best.isfinite(), best, 0.0)
 
-    def _with_empty_arcs(self, tokens: Tokens, cutoff: Tensor, frame: Tensor | int) -> Tokens:
-        """Add what empty arcs lead to, as far as it reaches the lanes' cutoffs."""
+    def _followed(self, tokens: Tokens) -> Tokens:
+        """The tokens within the beam and ``max_active``, and what empty arcs lead to from them."""
         graph, emitting = self._graph, self._decoder._emitting
+        tokens, cutoff = pruned(tokens, self._lanes, self._config.beam, self._config.max_active)
+        if not graph.depth:
+            return tokens
         inner = self._decoder._states - emitting
         found = [tokens]
         waiting = self._along_empty_arcs(tokens, cutoff)
         for level in range(1, graph.depth + 1):
-            if not len(waiting.lane):
-                break
             here = graph.level.index_select(0, waiting.state) == level
-            now = waiting.take(where(here))
-            key = now.lane.long() * inner + (now.state - emitting)
-            now = now.take(best_of_each(key, now.score))
+            now = where(here)
+            key = waiting.lane.index_select(0, now).long() * inner
+            key += waiting.state.index_select(0, now) - emitting
+            best = best_of_each(key, waiting.score.index_select(0, now))
+            arrived = waiting.take(now.index_select(0, best))
             if graph.late_units:
-                now = self._written(now, frame)
-            found.append(now)
-            waiting = joined([waiting.take(where(~here)), self._along_empty_arcs(now, cutoff)])
+                arrived = self._written(arrived)
+            found.append(arrived)
+            if level < graph.depth:
+                rest = waiting.take(where(~here))
+                waiting = joined([rest, self._along_empty_arcs(arrived, cutoff)])
         return joined(found)
 
     def _along_empty_arcs(self, tokens: Tokens, cutoff: Tensor) -> Tokens:
@@ -205,41 +209,49 @@ class _Batch:
         kept = where(moves.score >= cutoff.index_select(0, moves.lane))
         return moved(tokens, self._graph.empty, moves, kept)
 
-    def _written(self, tokens: Tokens, frame: Tensor | int) -> Tokens:
-        """The tokens after writing down the units that they have just said.
-
-        ``frame`` is the frame that follows the units, of each lane or of all.
-        """
+    def _written(self, tokens: Tokens) -> Tokens:
+        """The tokens after writing down the units that they have just said."""
         said = where(tokens.unit >= 0)
-        if isinstance(frame, Tensor):
-            frame = frame.index_select(0, tokens.lane.index_select(0, said))
-        record = tokens.record.clone()
-        record[said] = self._records.add(record[said], tokens.unit[said], frame)
-        return tokens._replace(record=record, unit=torch.full_like(record, -1))
+        last = tokens.record.clone()
+        start = tokens.start.index_select(0, said)
+        last[said] = self._records.add(last[said], tokens.unit[said], start)
+        return tokens._replace(record=last, unit=torch.full_like(last, -1))
+
+    def _begun(self, tokens: Tokens, event: Tensor, frame: int) -> Tokens:
+        """The tokens after the units and pauses that begin in this frame."""
+        pauses = where(event == PAUSE_BEGINS)
+        last = tokens.record
+        pause = torch.full_like(pauses, PAUSE, dtype=torch.int32)
+        last[pauses] = self._records.add(last[pauses], pause, frame)
+        start = torch.where(event == UNIT_BEGINS, frame, tokens.start)
+        return tokens._replace(record=last, start=start)
 
     def _paths(self) -> list[BestPath]:
         """The best path of each lane: one that may end here, if there is any."""
-        tokens = self._ended
-        anything = self._total.new_full((self._lanes,), -torch.inf, dtype=torch.float32)
-        ends = self._with_empty_arcs(tokens, anything, self._lengths)
-        score = ends.score - self._graph.final_cost.index_select(0, ends.state)
-        ends = ends._replace(score=score).take(best_of_each(ends.lane.long(), score))
-        unfinished = tokens.take(best_of_each(tokens.lane.long(), tokens.score))
+        tokens = self._followed(self._ended)
+        score = tokens.score - self._graph.final_cost.index_select(0, tokens.state)
+        lane = tokens.lane.long()
+        ends = tokens._replace(score=score).take(best_of_each(lane, score))
+        unfinished = tokens.take(best_of_each(lane, tokens.score))
         complete = ends.score.isfinite()
         both = zip(ends, unfinished, strict=True)
         best = Tokens(*(torch.where(complete, *columns) for columns in both))
         totals = (self._total + best.score).tolist()
-        histories = self._records.trace(self._written(best, self._lengths).record)
+        histories = self._records.trace(self._written(best).record)
         return [
-            BestPath(self._units(steps), total, whole)
-            for steps, total, whole in zip(histories, totals, complete.tolist(), strict=True)
+            BestPath(self._units(steps, int(end)), total, whole)
+            for steps, end, total, whole in zip(
+                histories, self._frames, totals, complete.tolist(), strict=True
+            )
         ]
 
-    def _units(self, steps: list[tuple[int, int]]) -> tuple[DecodedUnit, ...]:
-        starts = [0, *(frame for _, frame in steps)]
+    def _units(self, steps: list[tuple[int, int]], end: int) -> tuple[DecodedUnit, ...]:
+        """Units end where the next unit or pause begins."""
+        ends = [*(start for _, start in steps[1:]), end][: len(steps)]
         return tuple(
-            DecodedUnit(self._decoder.units[unit], start, end)
-            for (unit, end), start in zip(steps, starts, strict=False)
+            DecodedUnit(self._decoder.units[unit], start, end, unit)
+            for (unit, start), end in zip(steps, ends, strict=True)
+            if unit != PAUSE
         )
 
 

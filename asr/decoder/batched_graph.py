@@ -16,17 +16,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asr.errors import ModelError
-from asr.graph.static_graph import StaticGraph
+from asr.graph.static_graph import Role, StaticGraph
+
+MOST_ARCS = 2**31 - 1
+UNIT_BEGINS, PAUSE_BEGINS = 1, 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arcs:
-    """Arcs by the state that they leave, all tensors int32 but the costs.
+    """Arcs by the state that they leave, all tensors int32 but costs and events.
 
     Attributes:
         first: [S], the first arc of each state. count: [S], how many it has.
         target: [A]. cost: float32 [A], nats. unit: [A], id or −1.
         pdf: [A], what scores the frame; of empty arcs 0.
+        event: uint8 [A], UNIT_BEGINS or PAUSE_BEGINS with the frame that the arc takes, else 0.
     """
 
     first: Tensor
@@ -35,6 +39,7 @@ class Arcs:
     cost: Tensor
     unit: Tensor
     pdf: Tensor
+    event: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +54,6 @@ class DeviceGraph:
         final_cost: float32 [S], nats.
         late_units: whether arcs from non-emitting states bear units, so that a path may say more
             than one unit between two frames.
-        num_pdfs: how many pdfs the graph reads.
     """
 
     emitting: Arcs
@@ -58,7 +62,6 @@ class DeviceGraph:
     depth: int
     final_cost: Tensor
     late_units: bool
-    num_pdfs: int
 
     @property
     def num_bytes(self) -> int:
@@ -75,9 +78,10 @@ def to_device(graph: StaticGraph, device: torch.device) -> DeviceGraph:
         ModelError: an index outside the graph, costs that are no numbers, or empty arcs that lead
             back.
     """
-    source = _sources(graph)
-    if not _is_sound(graph, source):
-        raise ModelError("the static graph's arrays do not fit together; compile it again")
+    graph.validate()
+    if graph.arcs + graph.emitting > MOST_ARCS:
+        raise ModelError("the static graph has too many arcs; prune the language model more")
+    source = np.repeat(np.arange(graph.states, dtype=np.int32), np.diff(graph.arc_begin))
     empties = graph.arc_target >= graph.emitting
     levels = _levels(graph, source[empties], graph.arc_target[empties])
     late = source >= graph.emitting
@@ -90,39 +94,13 @@ def to_device(graph: StaticGraph, device: torch.device) -> DeviceGraph:
             graph.arc_cost[empties],
             graph.arc_unit[empties],
             np.zeros(int(empties.sum()), np.int32),
+            np.zeros(int(empties.sum()), np.uint8),
             device,
         ),
         level=torch.from_numpy(levels).to(device),
         depth=int(levels.max(initial=0)),
         final_cost=torch.from_numpy(np.array(graph.final_cost, np.float32)).to(device),
         late_units=bool(np.any(graph.arc_unit[late] >= 0)),
-        num_pdfs=1 + int(max(graph.forward.max(), graph.loop.max())),
-    )
-
-
-def _sources(graph: StaticGraph) -> NDArray[np.int32]:
-    """The state that each arc leaves."""
-    counts = np.diff(graph.arc_begin)
-    if len(counts) != graph.states or np.any(counts < 0) or counts.sum() != graph.arcs:
-        raise ModelError("the static graph's arcs do not belong to its states; compile it again")
-    return np.repeat(np.arange(graph.states, dtype=np.int32), counts)
-
-
-def _is_sound(graph: StaticGraph, source: NDArray[np.int32]) -> bool:
-    target = graph.arc_target
-    empty = (source >= graph.emitting) & (target >= graph.emitting)
-    return (
-        0 < graph.emitting <= graph.states < 2**31
-        and graph.arcs + graph.emitting < 2**31
-        and len(graph.arc_cost) == len(graph.arc_unit) == graph.arcs
-        and len(graph.loop) == len(graph.loop_cost) == graph.emitting
-        and 0 <= graph.start < graph.emitting
-        and bool(np.all((target >= 0) & (target < graph.states)))
-        and bool(np.all(target[empty] > source[empty]))
-        and int(min(graph.forward.min(), graph.loop.min())) >= 0
-        and int(graph.arc_unit.max(initial=-1)) < len(graph.units)
-        and bool(np.isfinite(graph.arc_cost).all() and np.isfinite(graph.loop_cost).all())
-        and not bool(np.isnan(graph.final_cost).any() or np.isneginf(graph.final_cost).any())
     )
 
 
@@ -154,8 +132,24 @@ def _emitting_arcs(graph: StaticGraph, source: NDArray[np.int32], device: torch.
         np.concatenate([graph.loop_cost, graph.arc_cost[real]]),
         np.concatenate([np.full(graph.emitting, -1, np.int32), graph.arc_unit[real]]),
         np.concatenate([graph.loop, graph.forward[target]]),
+        np.concatenate([np.zeros(graph.emitting, np.uint8), _events(graph, source[real], target)]),
     )
     return _arcs(graph.states, *(column[order] for column in columns), device)
+
+
+def _events(
+    graph: StaticGraph, source: NDArray[np.int32], target: NDArray[np.int32]
+) -> NDArray[np.uint8]:
+    """What begins with arcs into emitting states: uint8, one an arc."""
+    role = graph.role
+    if role is None:
+        role = np.full(graph.states, Role.BETWEEN, np.uint8)
+        role[: graph.emitting] = Role.SPELLING
+    before, after = role[source], role[target]
+    events = np.zeros(len(source), np.uint8)
+    events[(after == Role.SPELLING) & (before != Role.SPELLING)] = UNIT_BEGINS
+    events[after == Role.PAUSE] = PAUSE_BEGINS
+    return events
 
 
 def _arcs(
@@ -165,12 +159,13 @@ def _arcs(
     cost: NDArray[np.float32],
     unit: NDArray[np.int32],
     pdf: NDArray[np.int32],
+    event: NDArray[np.uint8],
     device: torch.device,
 ) -> Arcs:
     """Arcs given in the order of their sources."""
     count = np.bincount(source, minlength=states)
-    arrays = (np.cumsum(count) - count, count, target, cost, unit, pdf)
-    kinds = (np.int32, np.int32, np.int32, np.float32, np.int32, np.int32)
+    arrays = (np.cumsum(count) - count, count, target, cost, unit, pdf, event)
+    kinds = (np.int32, np.int32, np.int32, np.float32, np.int32, np.int32, np.uint8)
     return Arcs(
         *(
             torch.from_numpy(np.ascontiguousarray(array, kind)).to(device)

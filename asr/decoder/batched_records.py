@@ -1,4 +1,4 @@
-"""What the batched search writes down: the units said, each with the one before it, on the device.
+"""What the batched search writes down, on its device: units and pauses, each with the one before.
 
 Now and then, records that no living path leads to are thrown out. So memory follows what is alive,
 not how long an utterance is.
@@ -13,7 +13,7 @@ FIRST_ROOM = 1 << 14
 
 
 class UnitRecords:
-    """Units said on the paths of all utterances; a record's number holds a whole history.
+    """Units and pauses on the paths of all utterances; a record's number holds a whole history.
 
     Args:
         device: where the records lie.
@@ -30,8 +30,8 @@ class UnitRecords:
         """Memory taken."""
         return self._columns.numel() * self._columns.element_size()
 
-    def add(self, previous: Tensor, unit: Tensor, frame: Tensor | int) -> Tensor:
-        """Write down units said before ``frame``, int32 [N], each after a record or −1.
+    def add(self, previous: Tensor, unit: Tensor, start: Tensor | int) -> Tensor:
+        """Write down units, int32 [N], that began in frame ``start``, each after a record or −1.
 
         Returns the new records' numbers, int32 [N].
         """
@@ -40,7 +40,7 @@ class UnitRecords:
             self._resize(2 * self.made)
         self._columns[0, begin : self.made] = previous
         self._columns[1, begin : self.made] = unit
-        self._columns[2, begin : self.made] = frame
+        self._columns[2, begin : self.made] = start
         return torch.arange(begin, self.made, dtype=torch.int32, device=unit.device)
 
     @property
@@ -81,7 +81,7 @@ class UnitRecords:
             front = self._columns[0].index_select(0, front)
 
     def trace(self, last: Tensor) -> list[list[tuple[int, int]]]:
-        """The (unit, frame) pairs that lead to records int32 [N] (or −1), in order of time."""
+        """The (unit, start) pairs that lead to records int32 [N] (or −1), in order of time."""
         steps = []
         while bool((last >= 0).any()):
             row = self._columns.index_select(1, last.clamp(min=0)).masked_fill_(last < 0, -1)
@@ -89,8 +89,9 @@ class UnitRecords:
             last = row[0]
         if not steps:
             return [[] for _ in range(len(last))]
-        table = torch.stack(steps[::-1]).cpu().numpy()  # [steps, 2, N]
+        table = torch.stack(steps[::-1]).cpu().numpy()  # [steps, 2, N], the missing ones first
+        lengths = (table[:, 1] >= 0).sum(axis=0)
         return [
-            [(int(unit), int(frame)) for unit, frame in table[:, :, lane] if frame >= 0]
-            for lane in range(table.shape[2])
+            [(unit, start) for unit, start in table[len(table) - length :, :, lane].tolist()]
+            for lane, length in enumerate(lengths.tolist())
         ]

@@ -21,8 +21,8 @@ class Tokens(NamedTuple):
     """Paths that are alive, N of them, int32 but the scores.
 
     lane: [N], which utterance. state: [N]. score: float32 [N], relative to the lane's best.
-    record: [N], the last unit written down, or −1. unit: [N], a unit said after that and not yet
-    written down, or −1.
+    record: [N], the last unit or pause written down, or −1. unit: [N], a unit said after that and
+    not yet written down, or −1. start: [N], the frame in which the latest unit began.
     """
 
     lane: Tensor
@@ -30,6 +30,7 @@ class Tokens(NamedTuple):
     score: Tensor
     record: Tensor
     unit: Tensor
+    start: Tensor
 
     def take(self, index: Tensor) -> Tokens:
         """Those of the given numbers."""
@@ -84,9 +85,13 @@ def moved(tokens: Tokens, arcs: Arcs, moves: Moves, kept: Tensor) -> Tokens:
     )
 
 
-def lane_best(score: Tensor, lane: Tensor, lanes: int) -> Tensor:
-    """The best score of each lane: float32 [lanes], −∞ where it has none."""
-    cells = GPU_CELLS if score.is_cuda else 1
+def lane_best(score: Tensor, lane: Tensor, lanes: int, cells: int | None = None) -> Tensor:
+    """The best score of each lane: float32 [lanes], −∞ where it has none.
+
+    ``cells`` is how many parts of a lane are looked through apart; None: what suits the device.
+    """
+    if cells is None:
+        cells = GPU_CELLS if score.is_cuda else 1
     index = lane.long()
     if cells > 1:
         index = index * cells + torch.arange(len(lane), device=lane.device) % cells
@@ -118,19 +123,21 @@ def descending(score: Tensor) -> Tensor:
     return ordered.long() + 2**31
 
 
-def cutoffs(tokens: Tokens, lanes: int, beam: float, max_active: int) -> Tensor:
-    """The score that a lane's tokens must reach to be followed: float32 [lanes].
+def pruned(tokens: Tokens, lanes: int, beam: float, most: int) -> tuple[Tokens, Tensor]:
+    """Those tokens of each lane that are as good as its ``most``-th; and the lanes' cutoffs.
 
-    A lane with more tokens than ``max_active`` follows those as good as its ``max_active``-th. The
-    host waits for the largest number of tokens.
+    A cutoff (float32 [lanes]) is the score that a lane's paths must reach to be followed: that of
+    the ``most``-th token, or the beam's end, below which tokens are not made in the first place.
+    The host waits for the largest number of tokens a lane.
     """
     cutoff = tokens.score.new_full((lanes,), -beam)
     ones = torch.ones_like(tokens.lane)
     count = ones.new_zeros(lanes).index_add_(0, tokens.lane, ones)
-    if int(count.max()) <= max_active:
-        return cutoff
-    word, order = ((tokens.lane.long() << 32) | descending(tokens.score)).sort()
+    if int(count.max()) <= most:
+        return tokens, cutoff
+    _, order = ((tokens.lane.long() << 32) | descending(tokens.score)).sort()
     begin = count.cumsum(0) - count
-    last = (begin + max_active - 1).clamp(max=len(word) - 1)
-    worst = tokens.score.index_select(0, order.index_select(0, last))
-    return torch.where(count > max_active, torch.maximum(cutoff, worst), cutoff)
+    place = (begin + most - 1).clamp(max=len(order) - 1)
+    worst = tokens.score.index_select(0, order.index_select(0, place))
+    cutoff = torch.where(count > most, torch.maximum(cutoff, worst), cutoff)
+    return tokens.take(where(tokens.score >= cutoff.index_select(0, tokens.lane))), cutoff

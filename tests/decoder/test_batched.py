@@ -12,7 +12,7 @@ import torch
 
 from asr.decoder.batched import BatchedDecoder
 from asr.decoder.batched_records import UnitRecords
-from asr.decoder.batched_steps import Tokens, best_of_each, cutoffs
+from asr.decoder.batched_steps import Tokens, best_of_each, lane_best, pruned
 from asr.decoder.config import DecoderConfig
 from asr.decoder.search import BestPath
 from asr.errors import ModelError, UsageError
@@ -64,19 +64,23 @@ def random_scores(seed: int, batch: int, frames: int) -> torch.Tensor:
     return torch.from_numpy(rng.normal(0, 2, (batch, frames, PDFS)).astype(np.float32))
 
 
-def shortest_path(graph: StaticGraph, scores: np.ndarray) -> tuple[float, list[tuple[int, int]]]:
-    """Score, and (unit, frame before which it was said), of the best path as OpenFst finds it.
+def shortest_path(graph: StaticGraph, scores: np.ndarray) -> tuple[float, list[tuple[str, int]]]:
+    """Score and units (with the frame in which each begins) of the best path as OpenFst finds it.
 
-    The graph is unrolled over the frames: a state for each of its states at each time.
+    The graph is unrolled over the frames: a state for each of its states at each time. Without
+    roles, a unit begins where an arc leads from a non-emitting to an emitting state.
     """
     frames = len(scores)
     fst = kaldifst.StdVectorFst()
     for _ in range((frames + 1) * graph.states):
         fst.add_state()
     fst.start = graph.start
+    events = [(-1, -1)]  # by label: unit, and the frame in which the next one begins
 
     def add(time: int, source: int, later: int, target: int, cost: float, unit: int) -> None:
-        label = 1 + time * (len(UNITS) + 1) + unit + 1
+        begins = source >= graph.emitting > target
+        events.append((int(unit), time if begins else -1))
+        label = len(events) - 1
         arc = kaldifst.StdArc(label, label, float(cost), later * graph.states + target)
         fst.add_arc(time * graph.states + source, arc)
 
@@ -95,22 +99,21 @@ def shortest_path(graph: StaticGraph, scores: np.ndarray) -> tuple[float, list[t
     for state in np.flatnonzero(np.isfinite(graph.final_cost)).tolist():
         fst.set_final(frames * graph.states + state, float(graph.final_cost[state]))
     best = kaldifst.shortest_path(fst)
-    state, score, said = best.start, 0.0, []
-    if state < 0:
+    if best.start < 0:
         return -math.inf, []
-    while True:
-        arcs = list(kaldifst.ArcIterator(best, state))
-        if not arcs:
-            return score - float(best.final(state).value), said
-        time, unit = divmod(arcs[0].ilabel - 1, len(UNITS) + 1)
+    state, score, begin, said = best.start, 0.0, 0, []
+    while arcs := list(kaldifst.ArcIterator(best, state)):
+        unit, begins = events[arcs[0].ilabel]
         score -= float(arcs[0].weight.value)
-        if unit:
-            said.append((unit - 1, time))
+        if unit >= 0:
+            said.append((UNITS[unit], begin))
+        begin = begins if begins >= 0 else begin
         state = arcs[0].nextstate
+    return score - float(best.final(state).value), said
 
 
 def spoken(path: BestPath) -> list[tuple[str, int]]:
-    return [(unit.unit, unit.end) for unit in path.units]
+    return [(unit.unit, unit.start) for unit in path.units]
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -124,7 +127,8 @@ def test_equals_openfst_shortest_path(seed: int, device: str) -> None:
         assert path.complete == math.isfinite(score)
         if path.complete:
             assert path.score == pytest.approx(score, abs=1e-4)
-            assert spoken(path) == [(UNITS[unit], frame) for unit, frame in said]
+            assert spoken(path) == said
+            assert not path.units or path.units[-1].end == length
 
 
 def longer_case(seed: int) -> tuple[StaticGraph, torch.Tensor, torch.Tensor]:
@@ -167,15 +171,17 @@ def plain_beam_search(graph: StaticGraph, scores: np.ndarray, config: DecoderCon
                     reached[target] = max(score, reached.get(target, -math.inf))
         return reached
 
-    tokens = {graph.start: 0.0}
-    for row in scores:
+    def survivors(tokens: dict[int, float]) -> tuple[dict[int, float], float]:
         ranked = sorted(tokens.values(), reverse=True)
         cutoff = ranked[0] - config.beam
         if len(ranked) > config.max_active:
             cutoff = max(cutoff, ranked[config.max_active - 1])
-        kept = {state: score for state, score in tokens.items() if score >= cutoff}
+        return {state: score for state, score in tokens.items() if score >= cutoff}, cutoff
+
+    tokens = {graph.start: 0.0}
+    for row in scores:
         after: dict[int, float] = {}
-        for source, score in closed(kept, cutoff).items():
+        for source, score in closed(*survivors(tokens)).items():
             moves = [
                 (int(graph.arc_target[arc]), graph.arc_cost[arc])
                 for arc in range(graph.arc_begin[source], graph.arc_begin[source + 1])
@@ -189,7 +195,7 @@ def plain_beam_search(graph: StaticGraph, scores: np.ndarray, config: DecoderCon
                 after[target] = max(value, after.get(target, -math.inf))
         best = max(after.values())
         tokens = {state: score for state, score in after.items() if score > best - config.beam}
-    ends = closed(tokens, -math.inf)
+    ends = closed(*survivors(tokens))
     return max(score - graph.final_cost[state] for state, score in ends.items())
 
 
@@ -260,12 +266,24 @@ def test_best_of_each_key_even_of_the_largest() -> None:
     assert sorted(best_of_each(key, score).tolist()) == [1, 2, 3]
 
 
-def test_cutoffs_are_each_lanes_own() -> None:
+@pytest.mark.parametrize("cells", [None, 1, 32])
+def test_best_of_each_lane(cells: int | None) -> None:
+    rng = np.random.default_rng(2)
+    lane = torch.from_numpy(rng.integers(0, 4, 500).astype(np.int32))
+    score = torch.from_numpy(rng.normal(size=500).astype(np.float32))
+    found = lane_best(score, lane, 5, cells)
+    expected = [float(score[lane == number].max()) for number in range(4)]
+    assert found.tolist() == [*expected, -math.inf]
+
+
+def test_each_lane_is_pruned_by_itself() -> None:
     lane = torch.tensor([2, 0, 2, 2, 2], dtype=torch.int32)
     score = torch.tensor([-3.0, -7.0, 0.0, -1.0, -2.0])
-    tokens = Tokens(lane, lane, score, lane, lane)
-    assert cutoffs(tokens, 3, 10.0, 3).tolist() == [-10.0, -10.0, -2.0]
-    assert cutoffs(tokens, 3, 1.5, 3).tolist() == [-1.5, -1.5, -1.5]
+    tokens = Tokens(lane, lane, score, lane, lane, lane)
+    for most, left, worst in ((4, 5, -10.0), (3, 4, -2.0), (1, 2, 0.0)):
+        kept, cutoff = pruned(tokens, 3, 10.0, most)
+        assert len(kept.lane) == left
+        assert cutoff.tolist() == [-10.0, -10.0, worst]
 
 
 def test_refuses_scores_that_do_not_fit() -> None:
