@@ -67,8 +67,8 @@ class PathScore:
 def reject_features(grammar: PathScore, free: PathScore, frames: int) -> NDArray[np.float64]:
     """What tells words of the grammar from others: float64 [3], in the order of ``FEATURES``.
 
-    score: nats a frame by which the free path is better; acoustic: the same without LM; worst: edits
-    between the paths' jamo in the worst ``WINDOW`` jamo of the grammar's, over ``WINDOW``.
+    score: nats a frame by which the free path is better; acoustic: the same without LM; worst:
+    edits between the paths' jamo in the worst ``WINDOW`` jamo of the grammar's, over ``WINDOW``.
     """
     length = max(frames, 1)
     theirs, ours = to_jamo(syllables_of(free.text)), to_jamo(syllables_of(grammar.text))

@@ -17,7 +17,17 @@ from asr.graph import grammar_network
 from asr.graph.grammar import CompiledGrammar, parse_grammar
 from asr.graph.grammar_compile import NEVER
 from asr.graph.grammar_nodes import (
-    NOTHING, Choice, Entries, Literal, Node, Particle, Sequence, Slot, Space, ending, syllables_of,
+    NOTHING,
+    Choice,
+    Entries,
+    Literal,
+    Node,
+    Particle,
+    Sequence,
+    Slot,
+    Space,
+    ending,
+    syllables_of,
 )  # fmt: skip
 from asr.graph.hcl import NUM_NODES
 from asr.graph.lookahead import STEP, unit_nodes

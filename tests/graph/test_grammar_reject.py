@@ -16,9 +16,9 @@ import asr
 from asr.audio import load_audio
 from asr.data import load_split
 from asr.data_files import shipped
+from asr.decoder.closed import CLOSED_CONFIG
 from asr.decoder.search import Decoder
 from asr.errors import UsageError
-from asr.decoder.closed import CLOSED_CONFIG
 from asr.graph.grammar import CompiledGrammar, parse_grammar
 from asr.graph.grammar_compile import NEVER
 from asr.graph.grammar_reject import (
