@@ -121,7 +121,8 @@ def _flows(
     subsets[0].mass = {(state, spaced): p for state, spaced, p in network.closure(0, NOTHING)}
     for number in order:
         subset = subsets[number]
-        total, marked = defaultdict(float), defaultdict(float)
+        total: dict[str, float] = defaultdict(float)
+        marked: dict[str, float] = defaultdict(float)
         end = 0.0
         for (state, spaced), mass in subset.mass.items():
             if state == network.final:

@@ -172,7 +172,7 @@ class Parser:
         self.line = line
         self.at = 0
         self.around = around
-        self.depth = around.depth if around else 0
+        self.depth: int = around.depth if around else 0
 
     def whole(self) -> tuple[Node, float]:
         """All of it, and its weight (of a single alternative; of several, 1)."""
