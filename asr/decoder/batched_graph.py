@@ -126,15 +126,21 @@ def _emitting_arcs(graph: StaticGraph, source: NDArray[np.int32], device: torch.
     target = graph.arc_target[real]
     sources = np.concatenate([itself, source[real]])
     order = np.argsort(sources, kind="stable")
-    columns = (
-        sources,
-        np.concatenate([itself, target]),
-        np.concatenate([graph.loop_cost, graph.arc_cost[real]]),
-        np.concatenate([np.full(graph.emitting, -1, np.int32), graph.arc_unit[real]]),
-        np.concatenate([graph.loop, graph.forward[target]]),
-        np.concatenate([np.zeros(graph.emitting, np.uint8), _events(graph, source[real], target)]),
+    cost = np.concatenate([graph.loop_cost, graph.arc_cost[real]])
+    unit = np.concatenate([np.full(graph.emitting, -1, np.int32), graph.arc_unit[real]])
+    pdf = np.concatenate([graph.loop, graph.forward[target]])
+    nothing = np.zeros(graph.emitting, np.uint8)
+    event = np.concatenate([nothing, _events(graph, source[real], target)])
+    return _arcs(
+        graph.states,
+        sources[order],
+        np.concatenate([itself, target])[order],
+        cost[order],
+        unit[order],
+        pdf[order],
+        event[order],
+        device,
     )
-    return _arcs(graph.states, *(column[order] for column in columns), device)
 
 
 def _events(
@@ -145,10 +151,10 @@ def _events(
     if role is None:
         role = np.full(graph.states, Role.BETWEEN, np.uint8)
         role[: graph.emitting] = Role.SPELLING
-    before, after = role[source], role[target]
+    enters = role[target] != role[source]
     events = np.zeros(len(source), np.uint8)
-    events[(after == Role.SPELLING) & (before != Role.SPELLING)] = UNIT_BEGINS
-    events[after == Role.PAUSE] = PAUSE_BEGINS
+    events[enters & (role[target] == Role.SPELLING)] = UNIT_BEGINS
+    events[enters & (role[target] == Role.PAUSE)] = PAUSE_BEGINS
     return events
 
 

@@ -15,8 +15,9 @@ from asr.decoder.batched_records import UnitRecords
 from asr.decoder.batched_steps import Tokens, best_of_each, lane_best, pruned
 from asr.decoder.config import DecoderConfig
 from asr.decoder.search import BestPath
+from asr.decoder.static_search import StaticDecoder
 from asr.errors import ModelError, UsageError
-from asr.graph.static_graph import StaticGraph
+from asr.graph.static_graph import Role, StaticGraph
 
 PDFS = 12
 UNITS = tuple(f"▁{letter}" for letter in "가나다라마바사아")
@@ -215,6 +216,26 @@ def test_prunes_as_defined(options: dict[str, float]) -> None:
     assert complete == pytest.approx(wanted, abs=1e-3)
     lost = [a.score < b.score - 1e-2 for a, b in zip(paths, exhaustive, strict=True)]
     assert any(lost)  # else the beams were too wide to test anything
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("options", [{"beam": 3.0}, {"beam": 9.0}, {"beam": 9.0, "max_active": 25}])
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_the_static_search(seed: int, options: dict[str, float], device: str) -> None:
+    """Units, times (with pauses) and scores of the search of one utterance at the same beams."""
+    graph, scores, lengths = longer_case(seed)
+    role = np.random.default_rng(seed).integers(0, len(Role), graph.states).astype(np.uint8)
+    graph = replace(graph, role=role)
+    config = DecoderConfig(**options, lattice_beam=0.0)
+    paths = BatchedDecoder(graph, device).decode(scores, lengths, config)
+    decoder = StaticDecoder(graph)
+    for matrix, length, path in zip(scores.numpy(), lengths.tolist(), paths, strict=True):
+        search = decoder.search(config)
+        search.advance(matrix[:length])
+        expected = search.best_path()
+        assert (path.units, path.complete) == (expected.units, expected.complete)
+        assert path.score == pytest.approx(expected.score, abs=1e-4)
+    assert any(path.units for path in paths)
 
 
 def test_half_precision_scores() -> None:

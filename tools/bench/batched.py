@@ -20,6 +20,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +114,10 @@ def stages(recognizer: BatchRecognizer, sounds: Sounds) -> tuple[float, float]:
         longest = max(len(ordered[0]) / rate, 1e-3)
         count = max(1, min(config.segments, int(config.seconds / longest)))
         batch, ordered = ordered[:count], ordered[count:]
-        seconds, scored = timed(device, lambda batch=batch: recognizer.scorer.scores(batch))
+        seconds, (scores, lengths) = timed(device, partial(recognizer.scorer.scores, batch))
         scoring += seconds
-        searching += timed(
-            device,
-            lambda scored=scored: recognizer.decoder.decode(*scored, recognizer.search),
-        )[0]
+        search = partial(recognizer.decoder.decode, scores, lengths, recognizer.search)
+        searching += timed(device, search)[0]
     return scoring, searching
 
 
