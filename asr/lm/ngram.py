@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -61,9 +61,14 @@ class Perplexity:
     def __add__(self, other: Perplexity) -> Perplexity:
         """Return the sums over both texts, scored by the same model."""
         return Perplexity(
-            *(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)[:-2]),
-            tuple(a + b for a, b in zip(self.hits, other.hits, strict=True)),
-            self.unknown_logp + other.unknown_logp,
+            logp=self.logp + other.logp,
+            tokens=self.tokens + other.tokens,
+            unknown=self.unknown + other.unknown,
+            sentences=self.sentences + other.sentences,
+            syllables=self.syllables + other.syllables,
+            jamo=self.jamo + other.jamo,
+            hits=tuple(a + b for a, b in zip(self.hits, other.hits, strict=True)),
+            unknown_logp=self.unknown_logp + other.unknown_logp,
         )
 
     @property
