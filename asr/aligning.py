@@ -135,14 +135,27 @@ class TextAligner:
         config: AligningConfig | None = None,
     ) -> Alignment:
         """As :meth:`align`, from samples (float32 [N] at the model's rate) and eojeol."""
+        scores = self.scores(samples)
+        return self.align_scores(scores, words, len(samples) / self.sample_rate, config=config)
+
+    def scores(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Acoustic scores of samples (float32 [N] at the model's rate): float32 [T, pdfs]."""
+        return self._scorer.scores(samples)
+
+    def align_scores(
+        self,
+        scores: NDArray[np.float32],
+        words: Sequence[WrittenWord],
+        duration: float,
+        *,
+        config: AligningConfig | None = None,
+    ) -> Alignment:
+        """As :meth:`align`, from what :meth:`scores` gave of a sound of so many seconds."""
         config = config or AligningConfig()
-        steps = text_steps(
-            [eojeol for word in words for eojeol in word.spoken], self._units, config.spacing
-        )
-        scores = self._scorer.scores(samples)
+        eojeol = [spoken for word in words for spoken in word.spoken]
+        steps = text_steps(eojeol, self._units, config.spacing)
         path = self._aligner.align(steps, scores, config.search)
         free = self._aligner.free_scores(scores)
-        duration = len(samples) / self.sample_rate
         clock = Clock(self._scorer.frame_seconds, end=duration)
         return _alignment(words, path, free, clock, config, self.name)
 

@@ -39,8 +39,8 @@ class Jamo:
     """One spoken sound and the written letters that it stands for.
 
     A letter has the time of the sound that realises it, wherever it is said: in 옷이, said 오시,
-    ㅅ has the time of the onset of 시. Letters that share a sound share an entry: 좋다, said 조타, has one
-    ㅎㄷ. Letters without a sound, such as the ㅇ of an onset or the ㅎ of 않은, have none.
+    ㅅ has the time of the onset of 시. Letters that share a sound share an entry: 좋다, said 조타,
+    has one ㅎㄷ. Letters without a sound, such as the ㅇ of an onset or the ㅎ of 않은, have none.
 
     Attributes:
         text: the letters; of a cluster coda (ㄳ) the one that is heard.

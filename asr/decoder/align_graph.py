@@ -205,8 +205,11 @@ def phone_loop(graph: HclGraph) -> PhoneLoop:
     lefts[target[into], phone[source[into]]] = True
     pairs = np.zeros((len(kinds), len(PHONES) + 1), bool)
     np.logical_or.at(pairs, number[target[~into]], lefts[source[~into]])
+    said, forward, loop = (np.ascontiguousarray(column, np.int32) for column in kinds.T)
     return PhoneLoop(
-        *(np.ascontiguousarray(column) for column in kinds.T.astype(np.int32)),
+        phone=said,
+        forward=forward,
+        loop=loop,
         left_begin=np.concatenate([[0], np.cumsum(pairs.sum(axis=1))]).astype(np.int64),
         left=np.nonzero(pairs)[1].astype(np.int32),
         phones=len(PHONES) + 1,
