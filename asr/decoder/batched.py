@@ -9,7 +9,7 @@ batch.
 Scores are float32, relative to the best path of each utterance's frame, so that they do not drift;
 the best path's own score is summed in float64. On a GPU the host waits for every list whose length
 depends on the data: eight times a frame, and five times more for each level of empty arcs but the
-last, which takes two. A frame is some 360 operations whatever the batch, so batches should be large.
+last, which takes two. A frame takes some 360 operations, however large the batch: let it be large.
 """
 
 from __future__ import annotations
