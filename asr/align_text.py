@@ -40,7 +40,7 @@ class SpacingConfig:
 class WrittenWord:
     """An eojeol of the text without the punctuation around it, and the eojeol that it is read as.
 
-    Several eojeol of the text are one where reading them joins them (3 시 → 세시).
+    Several eojeol of the text are one where they are read as one (2 ~ 3 명 as 두세 명).
     """
 
     text: str
@@ -50,8 +50,8 @@ class WrittenWord:
 def written_words(text: str) -> list[WrittenWord]:
     """The eojeol of a text with their readings; what is not read (emoji, laughter) is left out.
 
-    >>> [(word.text, word.spoken) for word in written_words("7년 전, 그는 3 시에")]
-    [('7년', ('칠년',)), ('전', ('전',)), ('그는', ('그는',)), ('3 시에', ('세시에',))]
+    >>> [(word.text, word.spoken) for word in written_words("7년 전, 2 ~ 3 명이")]
+    [('7년', ('칠년',)), ('전', ('전',)), ('2 ~ 3', ('두세',)), ('명이', ('명이',))]
 
     Raises:
         DataError: nothing in the text can be read.
@@ -93,7 +93,7 @@ def _joined(
             merged.append((set(numbers), list(spoken)))
     for numbers, spoken in merged:
         if spoken:
-            text = " ".join(tokens[number] for number in sorted(numbers))
+            text = " ".join(tokens[min(numbers) : max(numbers) + 1] if numbers else tokens)
             yield WrittenWord(text.strip(_AROUND) or "".join(spoken), tuple(spoken))
 
 
