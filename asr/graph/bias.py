@@ -49,6 +49,10 @@ log = logging.getLogger(__name__)
 class BiasConfig:
     """How much user words are boosted, and where they match.
 
+    Chosen on the training and development splits of the corpora in :mod:`asr.data`, 100 rare nouns
+    among 500 and 10,000 names: a nat less finds about 3 of 100 words more, and doubles the words
+    that are put where they were not said.
+
     Attributes:
         class_cost: nats that some word of the list costs, wherever one may stand.
         per_word: how far the cost of each word grows with the list: 1 is a list whose words are
@@ -61,7 +65,7 @@ class BiasConfig:
         joined: a word that is written with spaces is also matched without them.
     """
 
-    class_cost: float = 8.0
+    class_cost: float = 4.0
     per_word: float = 1.0
     most_lift: float = 60.0
     lookahead: float = 0.0

@@ -24,7 +24,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +34,17 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
     os.environ[_name] = "1"  # read when torch, numba and the BLAS are first imported
 
 import numpy as np  # noqa: E402
-import soundfile  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
 
-from asr.acoustic.scorer import AcousticScorer  # noqa: E402
 from asr.audio import from_array, load_audio  # noqa: E402
 from asr.data import CORPUS_FOLDERS, load_split  # noqa: E402
-from asr.decoder.search import Decoder  # noqa: E402
 from asr.errors import AsrError, DataError  # noqa: E402
-from asr.graph.bias import BiasAutomaton, BiasConfig, build_bias, score_syllables  # noqa: E402
+from asr.graph.bias import BiasConfig, build_bias, score_syllables  # noqa: E402
 from asr.graph.bias_words import make_words  # noqa: E402
 from asr.hangul.jamo import CODAS, decompose  # noqa: E402
 from asr.hangul.normalize import scoring_text, to_spoken  # noqa: E402
 from asr.lm.automaton import LmAutomaton  # noqa: E402
-from asr.recognizer import load  # noqa: E402
+from asr.recognizer import Model, load  # noqa: E402
 from asr.score import score  # noqa: E402
 
 SHORTEST = 3
@@ -75,7 +73,7 @@ class Spoken:
     """Sound and what is said in it, in the alphabet of scoring."""
 
     reference: str
-    scores: Any
+    samples: NDArray[np.float32]
     seconds: float
 
 
@@ -86,7 +84,7 @@ class Tally:
     name: str
     words: list[str]
     build_s: float = 0.0
-    search_s: float = 0.0
+    wall_s: float = 0.0
     said: int = 0
     heard: int = 0
     false: list[str] = field(default_factory=list)
@@ -105,7 +103,7 @@ class Tally:
             "falsely_heard": sorted(set(self.false)),
             "cer": report.cer.rate,
             "build_s": self.build_s,
-            "search_rtf": self.search_s / seconds,
+            "rtf": self.wall_s / seconds,
         }
 
 
@@ -166,61 +164,45 @@ def word_lists(
     return lists
 
 
-class Bench:
-    """A model's parts: sound to scores once, scores to text for each list."""
+def with_config(model: Model, config: BiasConfig) -> Model:
+    """The model with other boosts than it has by itself."""
+    return model._with(replace(model._recognizer, bias=config))
 
-    def __init__(self, model: str, config: BiasConfig) -> None:
-        self.model = load(model)
-        self.config = config
 
-    @property
-    def scorer(self) -> AcousticScorer:
-        return self.model._scorer
+def run(
+    model: Model, sounds: Iterator[Spoken], targets: list[str], lists: list[tuple[str, list[str]]]
+) -> list[dict[str, Any]]:
+    """Recognise everything under every list."""
+    tallies = [Tally(name, words) for name, words in lists]
+    models = [prepared(model, tally) for tally in tallies]
+    listed = [set(tally.words or tallies[-1].words) for tally in tallies]
+    references: list[str] = []
+    seconds = 0.0
+    for sound in sounds:
+        if not references:
+            for each in models:  # compiles, and builds what is built once
+                each.transcribe(sound.samples, sample_rate=model.sample_rate)
+        references.append(sound.reference)
+        seconds += sound.seconds
+        for tally, each, words in zip(tallies, models, listed, strict=True):
+            begin = time.perf_counter()
+            text = each.transcribe(sound.samples, sample_rate=model.sample_rate).text
+            tally.wall_s += time.perf_counter() - begin
+            tally.texts.append(text)
+            _count(tally, targets, words, sound.reference, text)
+    return [tally.row(references, seconds) for tally in tallies]
 
-    @property
-    def decoder(self) -> Decoder:
-        return self.model._decoder
 
-    def prepared(self, words: list[str]) -> tuple[BiasAutomaton | None, float]:
-        """The automaton of a list, and the seconds that it took."""
-        if not words:
-            return None, 0.0
-        begin = time.perf_counter()
-        scale = self.model.decoder_config.lm_scale
-        bias = build_bias(make_words(words), self.decoder.lm, self.config, scale)
-        return bias, time.perf_counter() - begin
-
-    def text(self, scores: Any, bias: BiasAutomaton | None) -> str:
-        search = self.decoder.search(self.model.decoder_config, bias)
-        search.advance(scores)
-        units = (unit.unit for unit in search.best_path().units)
-        return "".join(units).replace("▁", " ").strip()
-
-    def run(
-        self, spoken: Iterator[Spoken], targets: list[str], lists: list[tuple[str, list[str]]]
-    ) -> list[dict[str, Any]]:
-        """Recognise everything under every list."""
-        self.prepared(["가나다"])  # compiles
-        tallies = [Tally(name, words) for name, words in lists]
-        automata = []
-        for tally in tallies:
-            bias, tally.build_s = self.prepared(tally.words)
-            automata.append(bias)
-        listed = [set(tally.words or tallies[-1].words) for tally in tallies]
-        references: list[str] = []
-        seconds = 0.0
-        for sound in spoken:
-            if not references:
-                self.text(sound.scores, automata[-1])  # compiles
-            references.append(sound.reference)
-            seconds += sound.seconds
-            for tally, bias, words in zip(tallies, automata, listed, strict=True):
-                begin = time.perf_counter()
-                text = self.text(sound.scores, bias)
-                tally.search_s += time.perf_counter() - begin
-                tally.texts.append(text)
-                _count(tally, targets, words, sound.reference, text)
-        return [tally.row(references, seconds) for tally in tallies]
+def prepared(model: Model, tally: Tally) -> Model:
+    """The model with the words of a list; notes the seconds that it takes to build them."""
+    if not tally.words:
+        return model
+    scale, config = model.decoder_config.lm_scale, model._recognizer.bias
+    build_bias(make_words(tally.words[:1]), model.decoder.lm, config, scale)  # compiles
+    begin = time.perf_counter()
+    build_bias(make_words(tally.words), model.decoder.lm, config, scale)
+    tally.build_s = time.perf_counter() - begin
+    return model.add_words(tally.words)
 
 
 def _count(tally: Tally, targets: list[str], words: set[str], reference: str, text: str) -> None:
@@ -234,7 +216,7 @@ def _count(tally: Tally, targets: list[str], words: set[str], reference: str, te
             tally.false.append(longest)
 
 
-def real_speech(args: argparse.Namespace, bench: Bench) -> tuple[list[str], Iterator[Spoken]]:
+def real_speech(args: argparse.Namespace, model: Model) -> tuple[list[str], Iterator[Spoken]]:
     """The rarest nouns of the corpora's split, and its sound."""
     utterances = [
         u for corpus in args.corpus for u in load_split(args.root, corpus, args.split)[: args.limit]
@@ -243,26 +225,24 @@ def real_speech(args: argparse.Namespace, bench: Bench) -> tuple[list[str], Iter
 
     def sounds() -> Iterator[Spoken]:
         for utterance, reference in zip(utterances, references, strict=True):
-            samples = load_audio(utterance.audio, bench.model.sample_rate).samples
-            seconds = soundfile.info(str(utterance.audio)).duration
-            yield Spoken(reference, bench.scorer.scores(samples), seconds)
+            samples = load_audio(utterance.audio, model.sample_rate).samples
+            yield Spoken(reference, samples, len(samples) / model.sample_rate)
 
-    return rare_nouns(references, bench.decoder.lm, args.words), sounds()
+    return rare_nouns(references, model.decoder.lm, args.words), sounds()
 
 
 def synthetic_speech(
-    names: list[str], count: int, bench: Bench
+    names: list[str], count: int, model: Model
 ) -> tuple[list[str], Iterator[Spoken]]:
     """The rarest names, each in a carrier sentence said by a synthesiser."""
-    targets = rarest(names, bench.decoder.lm, count)
+    targets = rarest(names, model.decoder.lm, count)
     voice = Espeak()
 
     def sounds() -> Iterator[Spoken]:
         for index, name in enumerate(targets):
             sentence = CARRIERS[index % len(CARRIERS)].format(name)
-            spoken = voice.say(sentence)
-            samples = from_array(spoken, voice.rate, bench.model.sample_rate).samples
-            yield Spoken(sentence, bench.scorer.scores(samples), len(spoken) / voice.rate)
+            samples = from_array(voice.say(sentence), voice.rate, model.sample_rate).samples
+            yield Spoken(sentence, samples, len(samples) / model.sample_rate)
 
     return targets, sounds()
 
@@ -282,7 +262,7 @@ class Espeak:
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         path = str(Path(espeakng_loader.get_data_path()).parent).encode()
         self.rate = self._library.espeak_Initialize(self._SYNCHRONOUS, 0, path, 0)
-        self._parts: list[np.ndarray] = []
+        self._parts: list[NDArray[np.int16]] = []
         kind = ctypes.CFUNCTYPE(
             ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
         )
@@ -297,7 +277,7 @@ class Espeak:
             self._parts.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0
 
-    def say(self, text: str) -> np.ndarray:
+    def say(self, text: str) -> NDArray[np.float32]:
         """Samples at :attr:`rate`: float32."""
         self._parts = []
         data = text.encode()
@@ -313,7 +293,7 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
         recall = f"{row['heard']}/{row['said']} {row['recall']:.1%}"
         print(
             f"{row['list']:<18}{recall:>16}{row['false_in_30_min']:>14.1f}{row['cer']:>8.2%}"
-            f"{row['build_s']:>9.3f}{row['search_rtf']:>7.3f}"
+            f"{row['build_s']:>9.3f}{row['rtf']:>7.3f}"
         )
     sys.stdout.flush()
 
@@ -360,17 +340,17 @@ def parse_arguments() -> argparse.Namespace:
 
 def benchmark(args: argparse.Namespace) -> None:
     config = BiasConfig(args.class_cost, args.per_word, lookahead=args.lookahead)
-    bench = Bench(args.model, config)
+    model = with_config(load(args.model), config)
     names = read_names(args.names, args.unseen)
     results = {}
-    targets, sounds = real_speech(args, bench)
-    rows = bench.run(sounds, targets, word_lists(targets, names, args.lists))
+    targets, sounds = real_speech(args, model)
+    rows = run(model, sounds, targets, word_lists(targets, names, args.lists))
     show(f"real speech, {' and '.join(args.corpus)} {args.split}: {len(targets)} rare words", rows)
     results["real"] = {"words": targets, "rows": rows}
     if args.synthetic:
-        targets, sounds = synthetic_speech(names["station"], args.synthetic, bench)
+        targets, sounds = synthetic_speech(names["station"], args.synthetic, model)
         lists = word_lists(targets, names, [n for n in args.lists if n > args.synthetic])
-        rows = bench.run(sounds, targets, lists)
+        rows = run(model, sounds, targets, lists)
         show(f"formant voice: {len(targets)} station names in carrier sentences", rows)
         results["synthetic"] = {"words": targets, "rows": rows}
     if args.output:
