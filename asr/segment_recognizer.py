@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,7 @@ from asr.decoder.lattice import DecodedUnit
 from asr.decoder.rescoring import Rescorer, RescoringConfig
 from asr.decoder.search import Decoder
 from asr.decoder.utterance import Heard, UtteranceDecoder
-from asr.errors import UsageError
+from asr.errors import DataError, UsageError
 from asr.graph.bias import BiasConfig, build_bias
 from asr.graph.bias_words import BiasWord, make_words
 from asr.graph.bias_written import WrittenForms
@@ -30,6 +31,8 @@ from asr.jamo_times import Clock, jamo_times, syllable_times
 from asr.lm.morphology import MorphemeModel
 from asr.result import Alternative, Segment, Word
 from asr.segmenting import SoundSegment
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +208,12 @@ class SegmentRecognizer:
         clock: Clock,
     ) -> Segment:
         """The segment with the times of its syllables and jamo, as spoken."""
-        spans = self.shared.aligner.align(linear_steps([unit.id for unit in units]), scores).spans
+        steps = linear_steps([unit.id for unit in units])
+        try:
+            spans = self.shared.aligner.align(steps, scores).spans
+        except DataError:  # sound that breaks off in the midst of a word has no path to its end
+            log.warning("no times of jamo for %r: its sound breaks off", segment.text)
+            return segment
         return replace(
             segment,
             syllables=syllable_times(spelled, spans, clock),

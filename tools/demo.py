@@ -25,6 +25,7 @@ from asr.cli.progress import shown_progress
 from asr.data.corpora import load_split
 from asr.data_files import shipped
 from asr.errors import AsrError
+from asr.graph.grammar import parse_grammar
 from asr.hangul.normalize import to_spoken
 from asr.kaldi.known import installed_model_dir
 from asr.models import resolve
@@ -32,6 +33,7 @@ from asr.score import score
 
 SPEECH = Path(__file__).parent.parent.parent / "shared" / "speech"
 SENTENCES_PER_CORPUS = 6
+GRAMMAR = "<digits 4-10 native>"
 NUMBER_WORDS = ["공", "영", "하나", "둘", "셋", "넷", "다섯", "여섯", "일곱", "여덟", "아홉", "열"]
 
 
@@ -71,8 +73,9 @@ def main() -> int:
     title = "Human digits (GPL-2: ten real, muffled recordings of one speaker, joined by us)"
     show(model, title, digits)
     show(number_model(), "The same digits, with a language model of number words only", digits)
-    show(model, "Synthetic speech (eSpeak NG's formant voice, no human being)",
-         [item for item in samples if item.path.name.startswith("synthetic")])
+    synthetic = [item for item in samples if item.path.name.startswith("synthetic")]
+    show(model, "Synthetic speech (eSpeak NG's formant voice, no human being)", synthetic)
+    show_grammar(model, [*digits, synthetic[0]])
     show_corpora(model)
     return show_files(model, [str(args.base / file) for file in args.files])
 
@@ -103,6 +106,18 @@ def number_model() -> Model:
             if code != 0:
                 raise SystemExit(f"`asr {' '.join(call)}` failed with exit code {code}")
         return load(bundle)
+
+
+def show_grammar(model: Model, items: Iterable[Item]) -> None:
+    """A closed grammar: what is in it comes out as written, and all else is rejected."""
+    print(f"\n== The grammar {GRAMMAR}: digits as written, or nothing ==\n")
+    closed = model.with_grammar(parse_grammar(GRAMMAR))
+    for item in items:
+        result = closed.transcribe(item.path)
+        (segment, *_) = result.segments or (None,)
+        sure = "" if segment is None else f" (probability {segment.confidence:.2f})"
+        heard = "rejected" if result.rejected else result.text
+        print(f"  said: {item.reference}\n  heard: {heard}{sure}")
 
 
 def sample_items() -> list[Item]:
