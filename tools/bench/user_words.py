@@ -283,7 +283,7 @@ class Espeak:
         data = text.encode()
         self._library.espeak_Synth(data, len(data) + 1, 0, 0, 0, self._UTF8, None, None)
         self._library.espeak_Synchronize()
-        return np.concatenate(self._parts).astype(np.float32) / 32768
+        return np.concatenate(self._parts).astype(np.float32) / np.float32(32768)
 
 
 def show(title: str, rows: list[dict[str, Any]]) -> None:
