@@ -38,9 +38,9 @@ class RejectConfig:
         intercept, weights: of the logistic regression on `reject_features`.
     """
 
-    threshold: float = 0.5
-    intercept: float = 0.0
-    weights: tuple[float, ...] = (-1.0, 0.0, 0.0)
+    threshold: float = 0.66
+    intercept: float = 2.708
+    weights: tuple[float, ...] = (-5.018, -4.044, -1.89)
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.threshold <= 1.0:

@@ -289,7 +289,7 @@ def report(trials: list[Trial], config: RejectConfig) -> dict[str, Any]:
 def fit(trials: list[Trial], columns: tuple[int, ...], ridge: float = 1.0) -> RejectConfig:
     """Logistic regression by Newton's method, both classes of equal weight in each condition.
 
-    The threshold is where, over all conditions, both kinds of error are equally frequent.
+    The threshold is where, over all trials, both kinds of error are equally frequent.
     """
     usable = [t for t in trials if t.grammar.total > -1e4 and np.isfinite(t.free.total)]
     names = [(t.condition, t.inside) for t in usable]
@@ -313,8 +313,8 @@ def fit(trials: list[Trial], columns: tuple[int, ...], ridge: float = 1.0) -> Re
     config = RejectConfig(0.5, round(intercept, 3), tuple(round(float(w), 3) for w in weights))
     values = np.array([grammar_confidence(t.grammar, t.free, t.frames, config) for t in usable])
     grid = np.linspace(0.02, 0.98, 97)
-    frr = np.array([(share * inside * (values < cut)).sum() for cut in grid])
-    far = np.array([(share * (1 - inside) * (values >= cut)).sum() for cut in grid])
+    frr = np.array([(values[inside == 1] < cut).mean() for cut in grid])
+    far = np.array([(values[inside == 0] >= cut).mean() for cut in grid])
     threshold = round(float(grid[np.argmin(np.abs(frr - far))]), 2)
     return RejectConfig(threshold, config.intercept, config.weights)
 
