@@ -59,7 +59,7 @@ def test_features_see_scores_and_the_worst_stretch() -> None:
     free = PathScore(100.0, 95.0, "안녕 하세요 오늘은 머리가 좋다")
     found = dict(zip(FEATURES, reject_features(grammar, free, 40), strict=True))
     assert (found["score"], found["acoustic"]) == (0.5, 0.125)
-    assert found["worst"] == pytest.approx(2 / WINDOW)  # 날씨 for 머리
+    assert found["worst"] == pytest.approx(3 / WINDOW)  # ㄴㅏㄹㅆㅣ for ㅁㅓㄹㅣ
 
 
 def test_confidence_falls_as_the_free_path_gets_better() -> None:
