@@ -1,5 +1,8 @@
 """The inner loops of the search on a static graph (numba): one frame of tokens to the next.
 
+Arrays are taken out of their bundles before each loop and passed one by one within it: numba counts
+references to what it takes out of a bundle, which cost a third of the time.
+
 Every state has at most one token. A frame is two steps: tokens move along arcs that take the frame,
 then along those that take none, level by level (a non-emitting state's level is the longest way to
 it), so that each token is complete before its arcs are followed. Arcs are sorted by cost: a state's
@@ -16,12 +19,15 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from asr.decoder.records import PAUSE, UNION, add_event, add_union
+from asr.decoder.prefetch import prefetch
+from asr.decoder.records import PAUSE, UNION
 
 NEGATIVE = -1e30
 #: Fields of a state's row: its first arc, its first arc that takes no frame, self-loop pdf, and (as
 #: float32) what a further frame costs.
 FIRST, SILENT, LOOP, LOOP_COST = range(4)
+#: Fields of a record's row, as in asr.decoder.records; a union's loss lies in an array of its own.
+PREVIOUS, OTHER, SAID, START = range(4)
 #: Fields of an arc's row: target, cost (as float32), pdf of the target (with flags) or the target's
 #: level, unit.
 TARGET, COST, PDF, UNIT = range(4)
@@ -36,45 +42,55 @@ RECORDS_FULL, TOKENS_FULL = 1, 2
 RECORDS_PER_ARC = 4
 #: How far down a union's better side an equal history is looked for.
 DEPTH = 4
+#: How many tokens ahead memory is asked for.
+AHEAD = 12
+UNWRITTEN = -2
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True)
 def _alike(records: Any, one: int, other: int) -> bool:
     """Whether two records say the same after the same history (they may differ in their ends)."""
-    return one == other or (
-        one >= 0
-        and other >= 0
-        and records.unit[one] == records.unit[other]
-        and records.unit[one] != UNION
-        and records.previous[one] == records.previous[other]
-        and records.start[one] == records.start[other]
+    if one == other:
+        return True
+    if one < 0 or other < 0:
+        return False
+    return bool(
+        records[one, SAID] == records[other, SAID]
+        and records[one, SAID] != UNION
+        and records[one, PREVIOUS] == records[other, PREVIOUS]
+        and records[one, START] == records[other, START]
     )
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True)
 def _holds(records: Any, record: int, other: int) -> bool:
     """Whether the best history of ``record`` is that of ``other``, as far as is quickly seen."""
     for _ in range(DEPTH):
         if _alike(records, record, other):
             return True
-        if record < 0 or records.unit[record] != UNION:
+        if record < 0 or records[record, SAID] != UNION:
             return False
-        record = records.previous[record]
+        record = records[record, PREVIOUS]
     return False
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def _written(tokens: Any, records: Any, side: int, token: int, made: int) -> tuple[int, int]:
-    """A token's record, written now if it was not yet; and the next record's number."""
-    source = tokens.source[side, token]
-    if tokens.unit[side, source] >= 0:
-        made = add_event(
-            records, made, tokens.record[side, source], tokens.unit[side, source],
-            tokens.start[side, source], 0.0, 0.0,
-        )  # fmt: skip
-        tokens.record[side, source] = made - 1
-        tokens.unit[side, source] = -1
-    return tokens.record[side, source], made
+@nb.njit(cache=True, nogil=True)
+def _write(records: Any, made: int, previous: int, other: int, said: int, start: int) -> int:
+    """Write record ``made``; the next number."""
+    records[made, PREVIOUS] = previous
+    records[made, OTHER] = other
+    records[made, SAID] = said
+    records[made, START] = start
+    return made + 1
+
+
+@nb.njit(cache=True, nogil=True)
+def _union(
+    records: Any, losses: Any, made: int, better: int, worse: int, frame: int, loss: float
+) -> int:
+    """Write record ``made``: two histories met, one of them ``loss`` worse; the next number."""
+    losses[made] = loss
+    return _write(records, made, better, worse, UNION, frame)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -83,95 +99,119 @@ def _kth_best(scores: Any, count: int, k: int) -> float:
 
 
 @nb.njit(cache=True, nogil=True)
-def close(graph: Any, options: Any, tokens: Any, records: Any, at: Any, side: int, cutoff: float,
-          frame: int) -> int:  # fmt: skip
+def close(
+    graph: Any,
+    options: Any,
+    tokens: Any,
+    trail: Any,
+    at: Any,
+    side: int,
+    cutoff: float,
+    frame: int,
+) -> int:
     """Follow arcs that take no frame from the tokens on ``side``; 0, or what ran full.
 
     at: ``EMITTING`` tokens are there before; ``COUNT`` and ``MADE`` are set.
     """
-    states, costs = graph.states, graph.arc_floats
-    arcs, place = graph.arcs, tokens.place
+    states, arcs, costs = graph.states, graph.arcs, graph.arc_floats
+    place, heads = tokens.place, tokens.heads
+    state_of, scores, link = tokens.state[side], tokens.score[side], tokens.link[side]
+    start_of, source_of = tokens.start[side], tokens.source[side]
+    record_of, unit_of = tokens.record[side], tokens.unit[side]
+    lattice_beam = options.lattice_beam
+    records, losses = trail.records, trail.losses
+    last_room = len(losses) - RECORDS_PER_ARC
+    room = len(state_of)
     emitting, made = at[EMITTING], at[MADE]
     count = emitting
-    heads = tokens.heads
     heads[:] = -1
-    lattice_beam = options.lattice_beam
     level, i = -1, 0
     while True:
         if level < 0:  # first the emitting tokens, then level after level
             if i == emitting:
-                level, i = 0, heads[0]
+                level, i = 0, np.intp(heads[0])
                 continue
+            if i + AHEAD < emitting:
+                ahead = np.uintp(state_of[i + AHEAD])
+                prefetch(arcs, np.intp(states[ahead, SILENT]))
         elif i < 0:
             level += 1
             if level == len(heads):
                 break
-            i = heads[level]
+            i = np.intp(heads[level])
             continue
-        state = tokens.state[side, i]
-        score = tokens.score[side, i]
-        for arc in range(states[state, SILENT], states[state + 1, FIRST]):
+        state = np.uintp(state_of[i])
+        arc, last = np.uintp(states[state, SILENT]), np.uintp(states[state + np.uintp(1), FIRST])
+        score = scores[i]
+        while arc < last:
             new = score - costs[arc, COST]
             if new < cutoff:
                 break
-            if made + RECORDS_PER_ARC > len(records.unit):
+            if made > last_room:
                 return RECORDS_FULL
-            target = arcs[arc, TARGET]
+            target = np.uintp(arcs[arc, TARGET])
             unit = arcs[arc, UNIT]
-            root = tokens.source[side, i]
-            if unit >= 0 and tokens.unit[side, root] >= 0:
-                _, made = _written(tokens, records, side, i, made)
-            there = place[target]
-            if there >= count or tokens.state[side, there] != target:
-                if count == tokens.state.shape[1]:
+            level_of = arcs[arc, PDF]
+            arc += np.uintp(1)
+            root = source_of[i]
+            if unit >= 0 and unit_of[root] >= 0:
+                made = _write(records, made, record_of[root], -1, unit_of[root], start_of[root])
+                record_of[root] = made - 1
+                unit_of[root] = -1
+            there = np.intp(place[target])
+            if there >= count or state_of[there] != target:
+                if count == room:
                     return TOKENS_FULL
                 there = count
                 count += 1
                 place[target] = there
-                tokens.state[side, there] = target
-                group = arcs[arc, PDF]
-                tokens.link[side, there] = heads[group]
-                heads[group] = there
+                state_of[there] = target
+                link[there] = heads[level_of]
+                heads[level_of] = there
             else:
-                gap = new - tokens.score[side, there]
+                gap = new - scores[there]
                 if gap <= 0 and (gap < -lattice_beam or lattice_beam < 0):
                     continue
                 if abs(gap) <= lattice_beam:
-                    same = unit < 0 and root == tokens.source[side, there]
-                    if not same:
-                        mine, made = _written(tokens, records, side, i, made)
+                    if unit >= 0 or root != source_of[there]:
+                        for source in (root, source_of[there]):
+                            if unit_of[source] >= 0:
+                                made = _write(
+                                    records, made, record_of[source], -1, unit_of[source],
+                                    start_of[source],
+                                )  # fmt: skip
+                                record_of[source] = made - 1
+                                unit_of[source] = -1
+                        mine, yours = record_of[root], record_of[source_of[there]]
                         if unit >= 0:
-                            made = add_event(
-                                records, made, mine, unit, tokens.start[side, i], 0.0, 0.0
-                            )
+                            made = _write(records, made, mine, -1, unit, start_of[i])
                             mine = made - 1
-                        yours, made = _written(tokens, records, side, there, made)
                         if gap > 0:
                             if not _alike(records, mine, yours):
-                                made = add_union(records, made, mine, yours, frame, gap)
+                                made = _union(records, losses, made, mine, yours, frame, gap)
                                 mine = made - 1
-                            tokens.score[side, there] = new
-                            tokens.start[side, there] = tokens.start[side, i]
+                            scores[there] = new
+                            start_of[there] = start_of[i]
                             yours = mine
                         elif not _holds(records, yours, mine):
-                            made = add_union(records, made, yours, mine, frame, -gap)
+                            made = _union(records, losses, made, yours, mine, frame, -gap)
                             yours = made - 1
-                        tokens.record[side, there] = yours
-                        tokens.unit[side, there] = -1
-                        tokens.source[side, there] = there
+                        record_of[there] = yours
+                        unit_of[there] = -1
+                        source_of[there] = there
                         continue
                     if gap <= 0:
                         continue
-            tokens.score[side, there] = new
-            tokens.start[side, there] = tokens.start[side, i]
-            if unit < 0 and tokens.unit[side, root] >= 0:
-                tokens.source[side, there] = root
-                tokens.unit[side, there] = -1
+            scores[there] = new
+            start_of[there] = start_of[i]
+            if unit < 0 and unit_of[root] >= 0:
+                source_of[there] = root
+                unit_of[there] = -1
             else:
-                tokens.source[side, there] = there
-                tokens.record[side, there] = tokens.record[side, root]
-                tokens.unit[side, there] = unit
-        i = i + 1 if level < 0 else tokens.link[side, i]
+                source_of[there] = there
+                record_of[there] = record_of[root]
+                unit_of[there] = unit
+        i = i + 1 if level < 0 else np.intp(link[i])
     at[COUNT] = count
     at[MADE] = made
     return 0
@@ -203,7 +243,7 @@ def _survivors(tokens: Any, side: int, count: int, options: Any) -> tuple[int, f
 
 
 @nb.njit(cache=True, nogil=True)
-def _step(graph: Any, options: Any, tokens: Any, records: Any, row: Any, at: Any) -> int:
+def _step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) -> int:
     """Move all tokens along arcs that take the frame, to the other side; 0, or what ran full.
 
     at: sets ``EMITTING`` (not yet pruned) and ``MADE``.
@@ -213,65 +253,92 @@ def _step(graph: Any, options: Any, tokens: Any, records: Any, row: Any, at: Any
     states, loop_costs = graph.states, graph.state_floats
     arcs, costs = graph.arcs, graph.arc_floats
     place = tokens.place
-    scores = tokens.score[other]
+    old_state, old_score, old_start = tokens.state[side], tokens.score[side], tokens.start[side]
+    old_record, unit_of, source_of = tokens.record[side], tokens.unit[side], tokens.source[side]
+    state_of, scores = tokens.state[other], tokens.score[other]
+    record_of, start_of = tokens.record[other], tokens.start[other]
     beam, lattice_beam = options.beam, options.lattice_beam
-    room = tokens.state.shape[1]
+    room = len(state_of)
+    records, losses = trail.records, trail.losses
+    last_room = len(losses) - RECORDS_PER_ARC
     emitting = at[EMITTING]
+    count = at[COUNT]
     row_best = row.max()
     bound = NEGATIVE
+    for i in range(min(AHEAD, count)):
+        prefetch(states, np.intp(old_state[i]))
     for i in range(emitting):
-        state = tokens.state[side, i]
-        stay = tokens.score[side, i] + row[states[state, LOOP]] - loop_costs[state, LOOP_COST]
+        if i + AHEAD < count:
+            prefetch(states, np.intp(old_state[i + AHEAD]))
+        state = np.uintp(old_state[i])
+        stay = old_score[i] + row[np.uintp(states[state, LOOP])] - loop_costs[state, LOOP_COST]
         bound = max(bound, stay - beam)
     grown = 0
     limit = 2 * options.max_active
-    for i in range(at[COUNT]):
+    for i in range(count):
+        if i + AHEAD < count:
+            later = np.uintp(old_state[i + AHEAD])
+            prefetch(arcs, np.intp(states[later, FIRST]))
+            prefetch(place, np.intp(later))
         if grown > limit:
             bound = max(bound, _kth_best(scores, grown, options.max_active))
             limit = grown + options.max_active // 2
-        state = tokens.state[side, i]
-        score = tokens.score[side, i]
-        arc = states[state, FIRST] - 1  # the self-loop comes before the first arc
-        last = states[state, SILENT]
-        if i >= emitting:
-            arc += 1
-        while arc < last:
+        state = np.uintp(old_state[i])
+        score = old_score[i]
+        start = old_start[i]
+        mine = UNWRITTEN
+        first = np.uintp(states[state, FIRST])
+        last = np.uintp(states[state, SILENT])
+        arc = first
+        loops = i < emitting  # the self-loop comes before the first arc
+        while loops or arc < last:
             flags = 0
-            if arc < states[state, FIRST]:
+            unit = -1
+            if loops:
+                loops = False
                 target = state
-                new = score - loop_costs[state, LOOP_COST] + row[states[state, LOOP]]
+                new = score - loop_costs[state, LOOP_COST] + row[np.uintp(states[state, LOOP])]
             else:
                 hope = score - costs[arc, COST]
                 if hope + row_best <= bound:
                     break
                 flags = arcs[arc, PDF]
-                new = hope + row[flags & PDF_MASK]
-                target = arcs[arc, TARGET]
-            here = arc
-            arc += 1
+                new = hope + row[np.uintp(flags & PDF_MASK)]
+                target = np.uintp(arcs[arc, TARGET])
+                unit = arcs[arc, UNIT]
+                arc += np.uintp(1)
             if new <= bound:
                 continue
-            there = place[target]
+            there = np.intp(place[target])
             gap = 0.0
-            fresh = there >= grown or tokens.state[other, there] != target
+            fresh = there >= grown or state_of[there] != target
             if not fresh:
                 gap = new - scores[there]
                 if gap <= 0 and (gap < -lattice_beam or lattice_beam < 0):
                     continue
-            if made + RECORDS_PER_ARC > len(records.unit):
+            if made > last_room:
                 at[MADE] = made  # what was written down of the old tokens is theirs for good
                 return RECORDS_FULL
-            mine, made = _written(tokens, records, side, i, made)
-            start = tokens.start[side, i]
-            if here >= states[state, FIRST]:
-                if arcs[here, UNIT] >= 0:
-                    made = add_event(records, made, mine, arcs[here, UNIT], start, 0.0, 0.0)
-                    mine = made - 1
-                if flags & PAUSES:
-                    made = add_event(records, made, mine, PAUSE, frame, 0.0, 0.0)
-                    mine = made - 1
-                if flags & BEGINS:
-                    start = frame
+            if mine == UNWRITTEN:
+                source = source_of[i]
+                if unit_of[source] >= 0:
+                    mine = made
+                    made = _write(
+                        records, made, old_record[source], -1, unit_of[source], old_start[source]
+                    )
+                    old_record[source] = mine
+                    unit_of[source] = -1
+                mine = old_record[source]
+            said = mine
+            began = start
+            if unit >= 0:
+                made = _write(records, made, said, -1, unit, start)
+                said = made - 1
+            if flags & PAUSES:
+                made = _write(records, made, said, -1, PAUSE, frame)
+                said = made - 1
+            if flags & BEGINS:
+                began = frame
             if fresh:
                 if grown == room:
                     at[MADE] = made
@@ -279,21 +346,21 @@ def _step(graph: Any, options: Any, tokens: Any, records: Any, row: Any, at: Any
                 there = grown
                 grown += 1
                 place[target] = there
-                tokens.state[other, there] = target
+                state_of[there] = target
             elif abs(gap) <= lattice_beam:
-                yours = tokens.record[other, there]
+                yours = record_of[there]
                 if gap > 0:
-                    if not _alike(records, mine, yours):
-                        made = add_union(records, made, mine, yours, frame, gap)
-                        mine = made - 1
+                    if not _alike(records, said, yours):
+                        made = _union(records, losses, made, said, yours, frame, gap)
+                        said = made - 1
                 else:
-                    if not _holds(records, yours, mine):
-                        made = add_union(records, made, yours, mine, frame, -gap)
-                        tokens.record[other, there] = made - 1
+                    if not _holds(records, yours, said):
+                        made = _union(records, losses, made, yours, said, frame, -gap)
+                        record_of[there] = made - 1
                     continue
             scores[there] = new
-            tokens.record[other, there] = mine
-            tokens.start[other, there] = start
+            record_of[there] = said
+            start_of[there] = began
             bound = max(bound, new - beam)
     at[EMITTING] = grown
     at[MADE] = made
@@ -301,7 +368,7 @@ def _step(graph: Any, options: Any, tokens: Any, records: Any, row: Any, at: Any
 
 
 @nb.njit(cache=True, nogil=True)
-def advance(graph: Any, options: Any, tokens: Any, records: Any, loglikes: Any, at: Any) -> None:
+def advance(graph: Any, options: Any, tokens: Any, trail: Any, loglikes: Any, at: Any) -> None:
     """Search through ``loglikes`` (float32 [T, pdfs]) from row ``at[ROW]`` on.
 
     ``at`` (int64, fields numbered above) is where the search stands, in and out. When records or
@@ -311,12 +378,12 @@ def advance(graph: Any, options: Any, tokens: Any, records: Any, loglikes: Any, 
     emitting = at[EMITTING]
     while at[ROW] < len(loglikes):
         emitting = at[EMITTING]
-        full = _step(graph, options, tokens, records, loglikes[at[ROW]], at)
+        full = _step(graph, options, tokens, trail, loglikes[at[ROW]], at)
         if full == 0:
             other = 1 - at[SIDE]
             kept, cutoff = _survivors(tokens, other, at[EMITTING], options)
             count, at[EMITTING] = at[COUNT], kept
-            full = close(graph, options, tokens, records, at, other, cutoff, at[FRAME] + 1)
+            full = close(graph, options, tokens, trail, at, other, cutoff, at[FRAME] + 1)
             if full != 0:
                 at[COUNT] = count
         if full != 0:
@@ -329,50 +396,56 @@ def advance(graph: Any, options: Any, tokens: Any, records: Any, loglikes: Any, 
 
 
 @nb.njit(cache=True, nogil=True)
-def collect(tokens: Any, records: Any, at: Any) -> None:
+def collect(tokens: Any, trail: Any, at: Any) -> None:
     """Keep only the records that a token's history holds, in their order."""
+    records, losses = trail.records, trail.losses
     made, side = at[MADE], at[SIDE]
+    record_of, source_of = tokens.record[side], tokens.source[side]
     number = np.full(made, -1, np.int32)
     for i in range(at[COUNT]):
-        if tokens.source[side, i] == i and tokens.record[side, i] >= 0:
-            number[tokens.record[side, i]] = 0
+        if source_of[i] == i and record_of[i] >= 0:
+            number[record_of[i]] = 0
     for r in range(made - 1, -1, -1):
         if number[r] == 0:
-            if records.previous[r] >= 0:
-                number[records.previous[r]] = 0
-            if records.other[r] >= 0:
-                number[records.other[r]] = 0
+            for field in (PREVIOUS, OTHER):
+                if records[r, field] >= 0:
+                    number[records[r, field]] = 0
     kept = 0
     for r in range(made):
         if number[r] < 0:
             continue
         number[r] = kept
-        previous, other = records.previous[r], records.other[r]
-        records.previous[kept] = number[previous] if previous >= 0 else -1
-        records.other[kept] = number[other] if other >= 0 else -1
-        records.unit[kept] = records.unit[r]
-        records.start[kept] = records.start[r]
-        records.lm[kept] = records.lm[r]
-        records.bonus[kept] = records.bonus[r]
-        records.loss[kept] = records.loss[r]
+        for field in (PREVIOUS, OTHER):
+            before = records[r, field]
+            records[kept, field] = number[before] if before >= 0 else -1
+        records[kept, SAID] = records[r, SAID]
+        records[kept, START] = records[r, START]
+        losses[kept] = losses[r]
         kept += 1
     for i in range(at[COUNT]):
-        if tokens.source[side, i] == i and tokens.record[side, i] >= 0:
-            tokens.record[side, i] = number[tokens.record[side, i]]
+        if source_of[i] == i and record_of[i] >= 0:
+            record_of[i] = number[record_of[i]]
     at[MADE] = kept
 
 
 @nb.njit(cache=True, nogil=True)
-def write_all(tokens: Any, records: Any, at: Any) -> int:
+def write_all(tokens: Any, trail: Any, at: Any) -> int:
     """Write the record of every token, so that all of them are readable; 0, or what ran full."""
     side, made = at[SIDE], at[MADE]
+    start_of, unit_of = tokens.start[side], tokens.unit[side]
+    record_of, source_of = tokens.record[side], tokens.source[side]
     for i in range(at[COUNT]):
-        if made + RECORDS_PER_ARC > len(records.unit):
+        if made == len(trail.losses):
             at[MADE] = made
             return RECORDS_FULL
-        record, made = _written(tokens, records, side, i, made)
-        if tokens.source[side, i] != i:
-            tokens.record[side, i] = record
-            tokens.source[side, i] = i
+        source = source_of[i]
+        if unit_of[source] >= 0:
+            made = _write(
+                trail.records, made, record_of[source], -1, unit_of[source], start_of[source]
+            )
+            record_of[source] = made - 1
+            unit_of[source] = -1
+        record_of[i] = record_of[source]
+        source_of[i] = i
     at[MADE] = made
     return 0

@@ -17,7 +17,7 @@ from asr.decoder import static_kernels as kernels
 from asr.decoder.config import DecoderConfig
 from asr.decoder.language import UnitTable
 from asr.decoder.lattice import DecodedUnit, Endings, Lattice
-from asr.decoder.records import PAUSE, UNION, grown_records, new_records
+from asr.decoder.records import PAUSE, UNION, Records
 from asr.decoder.search import BestPath
 from asr.errors import ModelError
 from asr.graph.static_graph import Role, StaticGraph
@@ -61,6 +61,15 @@ class _Tokens(NamedTuple):
     link: NDArray[np.int32]
     place: NDArray[np.int32]
     heads: NDArray[np.int32]
+
+
+class _Trail(NamedTuple):
+    """What was said: rows of records, int32 [N, 4], fields as numbered in the kernels; and the loss
+    of those that are unions, float32 [N].
+    """
+
+    records: NDArray[np.int32]
+    losses: NDArray[np.float32]
 
 
 class StaticDecoder:
@@ -123,7 +132,9 @@ class StaticSearch:
             np.zeros(len(decoder.final_cost), np.int32),
             np.zeros(decoder._levels, np.int32),
         )
-        self._records = new_records(FIRST_RECORDS)
+        self._trail = _Trail(
+            np.empty((FIRST_RECORDS, 4), np.int32), np.empty(FIRST_RECORDS, np.float32)
+        )
         self._at = np.zeros(7, np.int64)
         self._collected = -1
         self._begin()
@@ -133,10 +144,11 @@ class StaticSearch:
         tokens.state[0, 0] = self._decoder.start
         tokens.record[0, 0] = tokens.unit[0, 0] = -1
         at[kernels.EMITTING] = 1
-        graph, options, records = self._decoder._graph, self._options, self._records
-        while full := kernels.close(graph, options, self._tokens, records, at, 0, -options.beam, 0):
+        graph, options = self._decoder._graph, self._options
+        while full := kernels.close(
+            graph, options, self._tokens, self._trail, at, 0, -options.beam, 0
+        ):
             self._make_room(full)
-            records = self._records
 
     @property
     def frames(self) -> int:
@@ -155,7 +167,7 @@ class StaticSearch:
         at[kernels.ROW] = 0
         while at[kernels.ROW] < len(scores):
             kernels.advance(
-                self._decoder._graph, self._options, self._tokens, self._records, scores, at
+                self._decoder._graph, self._options, self._tokens, self._trail, scores, at
             )
             if at[kernels.FULL]:
                 self._make_room(int(at[kernels.FULL]))
@@ -165,11 +177,11 @@ class StaticSearch:
         if full == kernels.TOKENS_FULL:
             self._tokens = _grown_tokens(self._tokens)
             return
-        kernels.collect(self._tokens, self._records, self._at)
+        kernels.collect(self._tokens, self._trail, self._at)
         stuck = self._collected == self.frames  # one frame may need more than was freed
         self._collected = self.frames
-        if stuck or 2 * int(self._at[kernels.MADE]) > len(self._records.unit):
-            self._records = grown_records(self._records, 2 * len(self._records.unit))
+        if stuck or 2 * int(self._at[kernels.MADE]) > len(self._trail.losses):
+            self._trail = _grown_trail(self._trail)
 
     def best_path(self) -> BestPath:
         """The best path so far, as if the utterance ended here."""
@@ -190,9 +202,10 @@ class StaticSearch:
         endings, complete = self._endings()
         if len(endings.score) == 0:
             return None
+        made = int(self._at[kernels.MADE])
         return Lattice(
-            self._records,
-            int(self._at[kernels.MADE]),
+            _records(self._trail, made),
+            made,
             endings,
             self.frames,
             self._decoder.unit_table,
@@ -203,7 +216,7 @@ class StaticSearch:
 
     def _endings(self) -> tuple[Endings, bool]:
         """Where the utterance may end; else every token, and false."""
-        while full := kernels.write_all(self._tokens, self._records, self._at):
+        while full := kernels.write_all(self._tokens, self._trail, self._at):
             self._make_room(full)
         side, count = int(self._at[kernels.SIDE]), self.active
         score = self._tokens.score[side, :count].copy()
@@ -216,11 +229,12 @@ class StaticSearch:
         return Endings(record, score, np.zeros(len(score), np.float32)), complete
 
     def _trace(self, record: int) -> list[tuple[int, int]]:
-        records, steps = self._records, []
+        records, steps = self._trail.records, []
         while record >= 0:
-            if records.unit[record] != UNION:
-                steps.append((int(records.unit[record]), int(records.start[record])))
-            record = int(records.previous[record])
+            if records[record, kernels.SAID] != UNION:
+                said, start = records[record, kernels.SAID], records[record, kernels.START]
+                steps.append((int(said), int(start)))
+            record = int(records[record, kernels.PREVIOUS])
         return steps[::-1]
 
     def _units(self, steps: list[tuple[int, int]]) -> tuple[DecodedUnit, ...]:
@@ -291,3 +305,27 @@ def _grown_tokens(tokens: _Tokens) -> _Tokens:
     for old, new in zip(tokens[:-2], larger[:-2], strict=True):
         new[:, :capacity] = old
     return larger
+
+
+def _grown_trail(trail: _Trail) -> _Trail:
+    capacity = len(trail.losses)
+    larger = _Trail(np.empty((2 * capacity, 4), np.int32), np.empty(2 * capacity, np.float32))
+    for old, new in zip(trail, larger, strict=True):
+        new[:capacity] = old
+    return larger
+
+
+def _records(trail: _Trail, made: int) -> Records:
+    """The records as a lattice takes them; all scores are of the path as a whole."""
+    rows = np.ascontiguousarray(trail.records[:made].T)
+    nothing = np.zeros(made, np.float32)
+    loss = np.where(rows[kernels.SAID] == UNION, trail.losses[:made], np.float32(0.0))
+    return Records(
+        previous=rows[kernels.PREVIOUS],
+        other=rows[kernels.OTHER],
+        unit=rows[kernels.SAID],
+        start=rows[kernels.START],
+        lm=nothing,
+        bonus=nothing,
+        loss=loss,
+    )
