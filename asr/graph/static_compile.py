@@ -74,6 +74,7 @@ def compile_static(hcl: HclGraph, lm: LmAutomaton, options: LmWeights) -> Static
         -options.lm_scale * lm.backoff_logp.astype(np.float64),
     )
     between = hcl.node == ROOT_NODE
+    _check(hcl, between)
     state_class, classes = unit_classes(hcl, between, size)
     ahead = ListedAhead.of(lists, classes, np.unique(hcl.arc_unit[hcl.arc_unit >= 0]))
     end = kernels.end_costs(lists, lm.eos, float(bonus[lm.eos]))
@@ -89,21 +90,21 @@ def compile_static(hcl: HclGraph, lm: LmAutomaton, options: LmWeights) -> Static
     return _numbered(hcl, lm, composed)
 
 
+def _check(hcl: HclGraph, between: NDArray[np.bool_]) -> None:
+    """Refuse arcs that leave a unit without naming it, or that pass two pending states."""
+    source = np.repeat(np.arange(len(between)), np.diff(hcl.arc_begin))
+    pending = hcl.kind == Kind.PENDING
+    leaks = (hcl.arc_unit < 0) & ~between[source] & between[hcl.arc_target]
+    if bool(leaks.any()) or bool((pending[source] & pending[hcl.arc_target]).any()):
+        raise ModelError("the decoding graph has arcs that no lexicon makes; build it again")
+
+
 def _plain(
     hcl: HclGraph, between: NDArray[np.bool_], state_class: NDArray[np.int32]
 ) -> kernels.Lexicon:
-    """HCL as the kernel takes it.
-
-    Raises:
-        ModelError: an arc leads out of a unit without naming it, or past two pending states.
-    """
+    """HCL as the kernel takes it."""
     source = np.repeat(np.arange(len(between)), np.diff(hcl.arc_begin))
-    plain = hcl.arc_unit < 0
-    pending = hcl.kind == Kind.PENDING
-    leaks = plain & ~between[source] & between[hcl.arc_target]
-    if bool(leaks.any()) or bool((pending[source] & pending[hcl.arc_target]).any()):
-        raise ModelError("the decoding graph has arcs that no lexicon makes; build it again")
-    begins = plain & ~between[hcl.arc_target]
+    begins = (hcl.arc_unit < 0) & ~between[hcl.arc_target]
     return kernels.Lexicon(
         hcl.arc_begin, hcl.arc_target, hcl.arc_cost, hcl.arc_unit, hcl.final,
         between, state_class, np.bincount(source[begins], minlength=len(between)) > 0,
