@@ -78,6 +78,18 @@ class Tokens(NamedTuple):
     start: NDArray[np.int32]
 
 
+class Scratch(NamedTuple):
+    """What the arcs of a state gain in one frame: its emission less their costs.
+
+    gain: float32 [A], of each arc; best: float32 [S], the best of a state's; stamp: int64 [S], of
+    the frame that they hold for.
+    """
+
+    gain: NDArray[np.float32]
+    best: NDArray[np.float32]
+    stamp: NDArray[np.int64]
+
+
 class Found(NamedTuple):
     """Ways in which an utterance may end; see :func:`asr.decoder.kernels.endings`."""
 
@@ -142,6 +154,13 @@ def new_tokens(capacity: int) -> Tokens:
         np.zeros(capacity, np.float64),
         np.zeros(capacity, np.int32),
         np.zeros(capacity, np.int32),
+    )
+
+
+def new_scratch(states: int, arcs: int) -> Scratch:
+    """Room for a graph of that size."""
+    return Scratch(
+        np.zeros(arcs, np.float32), np.zeros(states, np.float32), np.zeros(states, np.int64)
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
+from asr.decoder.prefetch import prefetch
 from asr.decoder.records import PAUSE, add_event, add_union
 from asr.graph.bias import bias_step
 from asr.graph.lexicon import Kind
@@ -24,12 +25,14 @@ NEGATIVE = np.float32(-1e30)
 HASH = 0x1E3779B97F4A7C15
 #: How many bits of a token's key say its graph state, its LM state and that of the user's words.
 STATE_BITS, LM_BITS, BIAS_BITS = 20, 24, 20
+#: How many tokens ahead memory is asked for.
+AHEAD = 8
 #: Where a search stands: the next row of scores, the frame, the tokens, the records made, the
 #: stamp of the last frame's entries in the hash table, and whether the records ran full.
 ROW, FRAME, COUNT, MADE, STAMP, FULL = range(6)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def _lower_bound(words: Any, low: int, high: int, word: int) -> int:
     """The first place from ``low`` on (``high`` if none) where ``words`` is not below ``word``."""
     while low < high:
@@ -66,128 +69,147 @@ def bias_unit(words: Any, state: int, unit: int) -> tuple[float, int]:
     return added, state
 
 
-@nb.njit(cache=True, nogil=True)
-def _score_labels(graph: Any, lm: Any, memo: Any, state: int, lm_state: int) -> int:
-    """Score all units that a vowel state may spell out (they differ in their codas).
+@nb.njit(cache=True, nogil=True, inline="always")
+def _score_labels(
+    units: Any, first: int, last: int, begin: Any, words: Any, nexts: Any, logps: Any,
+    backoff_states: Any, backoff_logps: Any, logp: Any, following: Any, slot: int, lm_state: int,
+) -> None:  # fmt: skip
+    """Score ``units[first:last]``, which a vowel state may spell out (they differ in their codas).
 
-    Returns the memo's row that holds, label by label, what :func:`lm_step` gives. The units ascend,
-    as do an LM state's arcs, so one pass along both finds all that the state lists.
+    Fills row ``slot`` of ``logp`` and ``following`` with what :func:`lm_step` gives. The units
+    ascend, as do an LM state's arcs, so one pass along both finds all that the state lists.
     """
-    key = (np.int64(lm_state) << 20) | np.int64(graph.labels[state])
-    row = ((key * HASH) >> 40) & (len(memo.key) - 1)
-    if memo.key[row] == key:
-        return int(row)
-    memo.key[row] = key
-    first = graph.label_begin[state]
-    labels = graph.arc_begin[state + 1] - first
+    labels = last - first
     for label in range(labels):
-        memo.following[row, label] = -1
+        following[slot, label] = -1
     missing = labels
     backoff = 0.0
     while lm_state != 0 and missing > 0:
-        end = lm.arc_begin[lm_state + 1]
-        place = _lower_bound(lm.arc_word, lm.arc_begin[lm_state], end, graph.arc_unit[first])
+        end = np.intp(begin[lm_state + 1])
+        place = _lower_bound(words, np.intp(begin[lm_state]), end, units[first])
         label = 0
         while place < end and label < labels:
-            unit = graph.arc_unit[first + label]
-            word = lm.arc_word[place]
-            if word == unit and memo.following[row, label] < 0:
-                memo.logp[row, label] = backoff + lm.arc_logp[place]
-                memo.following[row, label] = lm.arc_next[place]
+            unit = units[first + label]
+            word = words[place]
+            if word == unit and following[slot, label] < 0:
+                logp[slot, label] = backoff + logps[place]
+                following[slot, label] = nexts[place]
                 missing -= 1
             if word <= unit:
                 place += 1
             if word >= unit:
                 label += 1
-        backoff += lm.backoff_logp[lm_state]
-        lm_state = lm.backoff_state[lm_state]
+        backoff += backoff_logps[lm_state]
+        lm_state = backoff_states[lm_state]
     for label in range(labels):
-        if memo.following[row, label] < 0:  # the unigram state holds every word, in order
-            place = lm.arc_begin[0] + graph.arc_unit[first + label]
-            memo.logp[row, label] = backoff + lm.arc_logp[place]
-            memo.following[row, label] = lm.arc_next[place]
-        memo.ahead[row, label] = lm.row[memo.following[row, label]]
-    return int(row)
+        if following[slot, label] < 0:  # the unigram state holds every word, in order
+            place = np.intp(begin[0] + units[first + label])
+            logp[slot, label] = backoff + logps[place]
+            following[slot, label] = nexts[place]
 
 
 @nb.njit(cache=True, nogil=True)
-def _put(
-    tokens: Any,
-    table: Any,
-    records: Any,
-    lattice_beam: float,
-    stamp: int,
-    count: int,
-    made: int,
-    state: int,
-    lm_state: int,
-    bias: int,
-    score: float,
-    record: int,
-    start: int,
-) -> tuple[int, int]:
-    """Add a token, or join it with the one in the same place; how many tokens and records now."""
-    key = (np.int64(state) << BIAS_BITS) | np.int64(bias)
-    key = (key << LM_BITS) | np.int64(lm_state)
-    mask = len(table.key) - 1
-    slot = ((key * HASH) >> 32) & mask
-    while table.whose[slot, 2] == stamp:
-        if table.key[slot, 0] == key:
-            place = table.whose[slot, 3]
-            gain = score - tokens.score[place]
-            other = tokens.record[place]
+def _recombine(
+    moves: Any, count: int, bound: float, tokens: Any, table: Any, trail: Any, made: int,
+    lattice_beam: float, stamp: int,
+) -> tuple[int, int]:  # fmt: skip
+    """Make tokens of the moves above ``bound``, one in each place; how many, and how many records.
+
+    Of moves that meet the better one lives on; the other is kept in the lattice where it is not
+    ``lattice_beam`` worse.
+    """
+    to_state, to_lm, to_bias = moves.state, moves.lm_state, moves.bias
+    to_score, to_record, to_start = moves.score, moves.record, moves.start
+    state_of, lm_of, bias_of = tokens.state, tokens.lm_state, tokens.bias
+    score_of, record_of, start_of = tokens.score, tokens.record, tokens.start
+    keys, whose = table.key, table.whose
+    links, weights = trail.links, trail.weights
+    mask = len(keys) - 1
+    grown = 0
+    for move in range(count):
+        if move + AHEAD < count:
+            later = move + AHEAD
+            key = (np.int64(to_state[later]) << BIAS_BITS) | np.int64(to_bias[later])
+            key = (key << LM_BITS) | np.int64(to_lm[later])
+            prefetch(keys, np.intp(((key * HASH) >> 32) & mask))
+        score = to_score[move]
+        if score <= bound:
+            continue
+        record = to_record[move]
+        key = (np.int64(to_state[move]) << BIAS_BITS) | np.int64(to_bias[move])
+        key = (key << LM_BITS) | np.int64(to_lm[move])
+        slot = ((key * HASH) >> 32) & mask
+        while whose[slot, 2] == stamp and keys[slot, 0] != key:
+            slot = (slot + 1) & mask
+        if whose[slot, 2] == stamp:
+            place = whose[slot, 3]
+            gain = score - score_of[place]
+            other = record_of[place]
             if other != record and abs(gain) <= lattice_beam:
                 better, worse = (record, other) if gain > 0 else (other, record)
-                tokens.record[place] = made
-                made = add_union(records, made, better, worse, start, abs(gain))
+                record_of[place] = made
+                made = add_union(links, weights, made, better, worse, to_start[move], abs(gain))
             elif gain > 0:
-                tokens.record[place] = record
+                record_of[place] = record
             if gain > 0:
-                tokens.score[place] = score
-                tokens.start[place] = start
-            return count, made
-        slot = (slot + 1) & mask
-    if count == len(tokens.score):
-        return count, made
-    table.key[slot, 0] = key
-    table.whose[slot, 2] = stamp
-    table.whose[slot, 3] = count
-    tokens.state[count] = state
-    tokens.lm_state[count] = lm_state
-    tokens.bias[count] = bias
-    tokens.score[count] = score
-    tokens.record[count] = record
-    tokens.start[count] = start
-    return count + 1, made
+                score_of[place] = score
+                start_of[place] = to_start[move]
+            continue
+        keys[slot, 0] = key
+        whose[slot, 2] = stamp
+        whose[slot, 3] = grown
+        state_of[grown] = to_state[move]
+        lm_of[grown] = to_lm[move]
+        bias_of[grown] = to_bias[move]
+        score_of[grown] = score
+        record_of[grown] = record
+        start_of[grown] = to_start[move]
+        grown += 1
+    return grown, made
 
 
 @nb.njit(cache=True, nogil=True)
-def _cutoff(tokens: Any, count: int, beam: float, max_active: int) -> float:
+def _cutoff(scores: Any, count: int, beam: float, max_active: int) -> float:
     best = NEGATIVE
     for i in range(count):
-        best = max(best, tokens.score[i])
+        best = max(best, scores[i])
     cutoff = best - beam
     if count > max_active:
-        kth = np.partition(tokens.score[:count], count - max_active)[count - max_active]
+        kth = np.partition(scores[:count], count - max_active)[count - max_active]
         cutoff = max(cutoff, kth)
     return float(cutoff)
 
 
 @nb.njit(cache=True, nogil=True)
-def _best_stay(graph: Any, tokens: Any, count: int, row: Any, cutoff: float) -> float:
+def _best_stay(
+    loop: Any, loop_cost: Any, states: Any, scores: Any, count: int, row: Any, cutoff: float
+) -> float:
     """The best score of the next frame if every token that is not cut off takes its self-loop."""
     best = NEGATIVE
     for i in range(count):
-        if tokens.score[i] >= cutoff:
-            state = tokens.state[i]
-            best = max(best, tokens.score[i] + row[graph.loop[state]] - graph.loop_cost[state])
+        if scores[i] >= cutoff:
+            state = states[i]
+            best = max(best, scores[i] + row[loop[state]] - loop_cost[state])
     return float(best)
 
 
 @nb.njit(cache=True, nogil=True)
-def _tightened(spare: Any, grown: int, keep: int, bound: float) -> float:
-    """A bound that the ``keep`` best of the new tokens pass: used when there are far too many."""
-    return max(bound, float(np.partition(spare.score[:grown], grown - keep)[grown - keep]))
+def _tightened(scores: Any, moved: int, keep: int, bound: float) -> float:
+    """A bound that the ``keep`` best of the moves pass: used when there are far too many."""
+    return max(bound, float(np.partition(scores[:moved], moved - keep)[moved - keep]))
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _emit(
+    arc_begin: Any, arc_forward: Any, arc_cost: Any, row: Any, gain: Any, best: Any, state: int
+) -> None:
+    """What each arc of a state gains in this frame, but for look-ahead, and the best of them."""
+    most = NEGATIVE
+    for arc in range(arc_begin[state], arc_begin[state + 1]):
+        value = row[arc_forward[arc]] - arc_cost[arc]
+        gain[arc] = value
+        most = max(most, value)
+    best[state] = most
 
 
 @nb.njit(cache=True, nogil=True)
@@ -199,23 +221,48 @@ def advance(
     memo: Any,
     table: Any,
     tokens: Any,
-    spare: Any,
-    records: Any,
+    moves: Any,
+    trail: Any,
+    scratch: Any,
     loglikes: Any,
     at: Any,
 ) -> None:
     """Run the search over ``loglikes`` (float32 [T, pdfs]) from row ``at[ROW]`` on.
 
-    ``at`` (int64, fields numbered above) is where the search stands, in and out. When ``records``
+    ``at`` (int64, fields numbered above) is where the search stands, in and out. When ``trail``
     might overflow, the frame is abandoned and ``at[FULL]`` set, to be called again with larger
     ones. The tokens are left in ``tokens``.
 
-    One long function on purpose: passing these bundles of arrays on made it 2.4 times slower.
+    Many tokens stand in the same graph state, and most arcs lead out of the beam. So what the arcs
+    of a state gain in a frame is computed once (``scratch``), and look-ahead, which can only make
+    it less, is asked only of arcs that pass without it.
+
+    One long function on purpose, and its arrays are taken out of their bundles first: otherwise
+    numba counts references to them in the loops, at more than half of the time.
     """
+    kind_of, node_of, first_of = graph.kind, graph.node, graph.first
+    loop, loop_cost, arc_begin = graph.loop, graph.loop_cost, graph.arc_begin
+    arc_target, arc_cost, arc_unit = graph.arc_target, graph.arc_cost, graph.arc_unit
+    arc_forward, arc_node, label_begin = graph.arc_forward, graph.arc_node, graph.label_begin
+    row_of, lookahead = lm.row, lm.lookahead
+    gain, best_gain, computed = scratch.gain, scratch.best, scratch.stamp
+    old_state, old_lm, old_bias = tokens.state, tokens.lm_state, tokens.bias
+    old_score, old_record, old_start = tokens.score, tokens.record, tokens.start
+    to_state, to_lm, to_bias = moves.state, moves.lm_state, moves.bias
+    to_score, to_record, to_start = moves.score, moves.record, moves.start
+    most_moves = len(to_state) - options.most_records
+    memo_key, memo_logp = memo.key, memo.logp
+    memo_following, memo_ahead = memo.following, memo.ahead
+    memo_mask = len(memo_key) - 1
+    lm_begin, lm_word, lm_next, lm_logp = lm.arc_begin, lm.arc_word, lm.arc_next, lm.arc_logp
+    lm_backoff, lm_backoff_logp, labels_of = lm.backoff_state, lm.backoff_logp, graph.labels
+    bonus = options.bonus
+    beam, max_active, lattice_beam = options.beam, options.max_active, options.lattice_beam
     scale = options.lm_scale
     ahead_scale = options.lm_scale * options.lookahead_step
-    lattice_beam = options.lattice_beam
     biased = len(words.automaton.fail) > 1
+    links, weights = trail.links, trail.weights
+    last_room = len(links) - options.most_records
     while at[ROW] < len(loglikes):
         count = at[COUNT]
         made = at[MADE]
@@ -223,137 +270,166 @@ def advance(
         frame = at[FRAME]
         stamp = at[STAMP] + 1
         at[STAMP] = stamp
-        cutoff = _cutoff(tokens, count, options.beam, options.max_active)
-        grown = 0
+        cutoff = _cutoff(old_score, count, beam, max_active)
+        moved = 0
         # best score of the next frame so far, less the beam; staying gives a good first guess
-        bound = _best_stay(graph, tokens, count, row, cutoff) - options.beam
-        row_best = row.max()
-        limit = 2 * options.max_active
+        bound = _best_stay(loop, loop_cost, old_state, old_score, count, row, cutoff) - beam
+        limit = 4 * max_active
         for i in range(count):
-            score = tokens.score[i]
+            if i + AHEAD < count:  # what is known of the token soon to come
+                prefetch(row_of, np.intp(old_lm[i + AHEAD]))
+                prefetch(lm_begin, np.intp(old_lm[i + AHEAD]))
+            score = old_score[i]
             if score < cutoff:
                 continue
-            if made + options.most_records > len(records.unit):
+            if made > last_room:
                 at[FULL] = 1
                 return
-            if grown > limit:
-                bound = _tightened(spare, grown, options.max_active, bound)
-                limit = grown + options.max_active // 2
-            state = tokens.state[i]
-            lm_state = tokens.lm_state[i]
-            place = tokens.bias[i]
-            record = tokens.record[i]
-            ahead_row = lm.row[lm_state]
-            ahead = ahead_scale * lm.lookahead[ahead_row, graph.node[state]]
-            kind = graph.kind[state]
-            stay = score + row[graph.loop[state]] - graph.loop_cost[state]
+            if moved > limit:
+                bound = _tightened(to_score, moved, 2 * max_active, bound)
+                limit = moved + max_active
+            if moved > most_moves:
+                break  # the worst of all cases: what comes last in the frame is lost
+            state = old_state[i]
+            lm_state = old_lm[i]
+            place = old_bias[i]
+            record = old_record[i]
+            began = old_start[i]
+            ahead_row = row_of[lm_state]
+            ahead = ahead_scale * lookahead[ahead_row, node_of[state]]
+            kind = kind_of[state]
+            stay = score + row[loop[state]] - loop_cost[state]
             if stay > bound:
-                grown, made = _put(
-                    spare, table, records, lattice_beam, stamp, grown, made,
-                    state, lm_state, place, stay, record, tokens.start[i],
-                )  # fmt: skip
-                bound = max(bound, stay - options.beam)
+                to_state[moved] = state
+                to_lm[moved] = lm_state
+                to_bias[moved] = place
+                to_score[moved] = stay
+                to_record[moved] = record
+                to_start[moved] = began
+                moved += 1
+                bound = max(bound, stay - beam)
             if kind == VOWEL:
-                first = graph.label_begin[state]
-                for arc in range(graph.arc_begin[state], first):  # on to the unit's next syllable
-                    pending = graph.arc_target[arc]
-                    base = score - graph.arc_cost[arc] + ahead
-                    for leave in range(graph.arc_begin[pending], graph.arc_begin[pending + 1]):
-                        new = (
-                            base
-                            - graph.arc_cost[leave]
-                            - ahead_scale * lm.lookahead[ahead_row, graph.arc_node[leave]]
-                            + row[graph.arc_forward[leave]]
-                        )
+                first = label_begin[state]
+                for arc in range(arc_begin[state], first):  # on to the unit's next syllable
+                    pending = arc_target[arc]
+                    if computed[pending] != stamp:
+                        computed[pending] = stamp
+                        _emit(arc_begin, arc_forward, arc_cost, row, gain, best_gain, pending)
+                    base = score - arc_cost[arc]  # look-ahead stays as it is
+                    if base + best_gain[pending] <= bound:
+                        continue
+                    for leave in range(arc_begin[pending], arc_begin[pending + 1]):
+                        new = base + gain[leave]
                         if new > bound:
-                            grown, made = _put(
-                                spare, table, records, lattice_beam, stamp, grown, made,
-                                graph.arc_target[leave], lm_state, place, new, record,
-                                tokens.start[i],
-                            )  # fmt: skip
-                            bound = max(bound, new - options.beam)
-                if first == graph.arc_begin[state + 1]:
+                            to_state[moved] = arc_target[leave]
+                            to_lm[moved] = lm_state
+                            to_bias[moved] = place
+                            to_score[moved] = new
+                            to_record[moved] = record
+                            to_start[moved] = began
+                            moved += 1
+                            bound = max(bound, new - beam)
+                if first == arc_begin[state + 1]:
                     continue
-                slot = _score_labels(graph, lm, memo, state, lm_state)
-                for label in range(graph.arc_begin[state + 1] - first):
+                last = arc_begin[state + 1]
+                memo_id = (np.int64(lm_state) << 20) | np.int64(labels_of[state])
+                slot = ((memo_id * HASH) >> 40) & memo_mask
+                if memo_key[slot] != memo_id:
+                    memo_key[slot] = memo_id
+                    _score_labels(
+                        arc_unit, first, last, lm_begin, lm_word, lm_next, lm_logp, lm_backoff,
+                        lm_backoff_logp, memo_logp, memo_following, slot, lm_state,
+                    )  # fmt: skip
+                    for label in range(last - first):
+                        memo_ahead[slot, label] = row_of[memo_following[slot, label]]
+                for label in range(last - first):
                     arc = first + label
-                    unit = graph.arc_unit[arc]
-                    logp = memo.logp[slot, label]
-                    added = options.bonus[unit]
+                    unit = arc_unit[arc]
+                    logp = memo_logp[slot, label]
+                    added = bonus[unit]
                     bias_next = place
                     if biased:
                         change, bias_next = bias_unit(words, place, unit)
                         added += change
-                    base = score + scale * logp + ahead - graph.arc_cost[arc] + added
-                    following = memo.following[slot, label]
-                    next_row = memo.ahead[slot, label]
-                    hope = base - ahead_scale * lm.lookahead[next_row, 0]
-                    if hope < cutoff or hope + row_best <= bound:
+                    base = score + scale * logp + ahead - arc_cost[arc] + added
+                    next_row = memo_ahead[slot, label]
+                    hope = base - ahead_scale * lookahead[next_row, 0]
+                    if hope < cutoff:
                         continue
-                    pending = graph.arc_target[arc]
+                    pending = arc_target[arc]
+                    if computed[pending] != stamp:
+                        computed[pending] = stamp
+                        _emit(arc_begin, arc_forward, arc_cost, row, gain, best_gain, pending)
+                    if hope + best_gain[pending] <= bound:
+                        continue
+                    following = memo_following[slot, label]
                     mine = -1
-                    for leave in range(graph.arc_begin[pending], graph.arc_begin[pending + 1]):
-                        new = (
-                            base
-                            - graph.arc_cost[leave]
-                            - ahead_scale * lm.lookahead[next_row, graph.arc_node[leave]]
-                            + row[graph.arc_forward[leave]]
-                        )
+                    for leave in range(arc_begin[pending], arc_begin[pending + 1]):
+                        if hope + gain[leave] <= bound:
+                            continue
+                        look = ahead_scale * lookahead[next_row, arc_node[leave]]
+                        new = base + gain[leave] - look
                         if new <= bound:
                             continue
-                        target = graph.arc_target[leave]
+                        target = arc_target[leave]
                         if mine < 0:
                             mine = made
-                            made = add_event(
-                                records, made, record, unit, tokens.start[i], logp, added
-                            )
+                            made = add_event(links, weights, made, record, unit, began, logp, added)
                         chain = mine
-                        start = tokens.start[i]
-                        if graph.kind[target] == SILENCE:
+                        start = began
+                        if kind_of[target] == SILENCE:
                             chain = made
-                            made = add_event(records, made, mine, PAUSE, frame, 0.0, 0.0)
-                        elif graph.first[target]:
+                            made = add_event(links, weights, made, mine, PAUSE, frame, 0.0, 0.0)
+                        elif first_of[target]:
                             start = frame
-                        grown, made = _put(
-                            spare, table, records, lattice_beam, stamp, grown, made,
-                            target, following, bias_next, new, chain, start,
-                        )  # fmt: skip
-                        bound = max(bound, new - options.beam)
+                        to_state[moved] = target
+                        to_lm[moved] = following
+                        to_bias[moved] = bias_next
+                        to_score[moved] = new
+                        to_record[moved] = chain
+                        to_start[moved] = start
+                        moved += 1
+                        bound = max(bound, new - beam)
                 continue
-            for arc in range(graph.arc_begin[state], graph.arc_begin[state + 1]):
-                new = (
-                    score
-                    - graph.arc_cost[arc]
-                    + row[graph.arc_forward[arc]]
-                    + ahead
-                    - ahead_scale * lm.lookahead[ahead_row, graph.arc_node[arc]]
-                )
+            if computed[state] != stamp:
+                computed[state] = stamp
+                _emit(arc_begin, arc_forward, arc_cost, row, gain, best_gain, state)
+            if score + best_gain[state] <= bound:
+                continue
+            base = score + ahead
+            for arc in range(arc_begin[state], arc_begin[state + 1]):
+                if score + gain[arc] <= bound:
+                    continue
+                new = base + gain[arc] - ahead_scale * lookahead[ahead_row, arc_node[arc]]
                 if new <= bound:
                     continue
-                target = graph.arc_target[arc]
+                target = arc_target[arc]
                 chain = record
-                start = tokens.start[i]
-                if graph.kind[target] == SILENCE:
-                    chain = made
-                    made = add_event(records, made, record, PAUSE, frame, 0.0, 0.0)
-                elif kind != ONSET and graph.first[target]:
+                start = began
+                if kind_of[target] == SILENCE:
+                    if kind != SILENCE:
+                        chain = made
+                        made = add_event(links, weights, made, record, PAUSE, frame, 0.0, 0.0)
+                elif kind != ONSET and first_of[target]:
                     start = frame
-                grown, made = _put(
-                    spare, table, records, lattice_beam, stamp, grown, made,
-                    target, lm_state, place, new, chain, start,
-                )  # fmt: skip
-                bound = max(bound, new - options.beam)
-        for i in range(grown):
-            tokens.state[i] = spare.state[i]
-            tokens.lm_state[i] = spare.lm_state[i]
-            tokens.bias[i] = spare.bias[i]
-            tokens.score[i] = spare.score[i]
-            tokens.record[i] = spare.record[i]
-            tokens.start[i] = spare.start[i]
+                to_state[moved] = target
+                to_lm[moved] = lm_state
+                to_bias[moved] = place
+                to_score[moved] = new
+                to_record[moved] = chain
+                to_start[moved] = start
+                moved += 1
+                bound = max(bound, new - beam)
+        if moved > 2 * max_active:
+            bound = _tightened(to_score, moved, 2 * max_active, bound)
+        if made + moved > len(links):
+            at[FULL] = 1
+            return
+        at[COUNT], at[MADE] = _recombine(
+            moves, moved, bound, tokens, table, trail, made, lattice_beam, stamp
+        )
         at[ROW] += 1
         at[FRAME] += 1
-        at[COUNT] = grown
-        at[MADE] = made
 
 
 @nb.njit(cache=True, nogil=True)

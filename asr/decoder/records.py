@@ -47,52 +47,73 @@ class Records(NamedTuple):
     loss: NDArray[np.float32]
 
 
-def new_records(capacity: int) -> Records:
+class Trail(NamedTuple):
+    """Records as a search writes them, row by row: what belongs together lies together.
+
+    links: int32 [N, 4], columns ``PREVIOUS``, ``OTHER``, ``SAID`` (the unit) and ``START``.
+    weights: float32 [N, 3], columns ``LM``, ``BONUS`` and ``LOSS``.
+    """
+
+    links: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+    def records(self, made: int) -> Records:
+        """The first ``made`` records."""
+        links, weights = self.links[:made], self.weights[:made]
+        return Records(
+            previous=links[:, PREVIOUS].copy(),
+            other=links[:, OTHER].copy(),
+            unit=links[:, SAID].copy(),
+            start=links[:, START].copy(),
+            lm=weights[:, LM].copy(),
+            bonus=weights[:, BONUS].copy(),
+            loss=weights[:, LOSS].copy(),
+        )
+
+
+PREVIOUS, OTHER, SAID, START = range(4)
+LM, BONUS, LOSS = range(3)
+
+
+def new_trail(capacity: int) -> Trail:
     """Room for that many records."""
-    return Records(
-        previous=np.zeros(capacity, np.int32),
-        other=np.zeros(capacity, np.int32),
-        unit=np.zeros(capacity, np.int32),
-        start=np.zeros(capacity, np.int32),
-        lm=np.zeros(capacity, np.float32),
-        bonus=np.zeros(capacity, np.float32),
-        loss=np.zeros(capacity, np.float32),
-    )
+    return Trail(np.zeros((capacity, 4), np.int32), np.zeros((capacity, 3), np.float32))
 
 
-def grown_records(records: Records, capacity: int) -> Records:
+def grown_trail(trail: Trail, capacity: int) -> Trail:
     """A copy with room for more."""
-    larger = new_records(capacity)
-    for old, new in zip(records, larger, strict=True):
+    larger = new_trail(capacity)
+    for old, new in zip(trail, larger, strict=True):
         new[: len(old)] = old
     return larger
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
 def add_event(
-    records: Any, made: int, previous: int, unit: int, start: int, lm: float, bonus: float
-) -> int:
+    links: Any, weights: Any, made: int,
+    previous: int, unit: int, start: int, lm: float, bonus: float,
+) -> int:  # fmt: skip
     """Write record ``made``: ``unit`` (or PAUSE) from frame ``start`` on; the next number."""
-    records.previous[made] = previous
-    records.other[made] = -1
-    records.unit[made] = unit
-    records.start[made] = start
-    records.lm[made] = lm
-    records.bonus[made] = bonus
-    records.loss[made] = 0.0
+    links[made, PREVIOUS] = previous
+    links[made, OTHER] = -1
+    links[made, SAID] = unit
+    links[made, START] = start
+    weights[made, LM] = lm
+    weights[made, BONUS] = bonus
+    weights[made, LOSS] = 0.0
     return made + 1
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
 def add_union(
-    records: Any, made: int, better: int, worse: int, frame: int, loss: float
+    links: Any, weights: Any, made: int, better: int, worse: int, frame: int, loss: float
 ) -> int:
     """Write record ``made``: two histories met, one of them ``loss`` worse; the next number."""
-    records.previous[made] = better
-    records.other[made] = worse
-    records.unit[made] = UNION
-    records.start[made] = frame
-    records.lm[made] = 0.0
-    records.bonus[made] = 0.0
-    records.loss[made] = loss
+    links[made, PREVIOUS] = better
+    links[made, OTHER] = worse
+    links[made, SAID] = UNION
+    links[made, START] = frame
+    weights[made, LM] = 0.0
+    weights[made, BONUS] = 0.0
+    weights[made, LOSS] = loss
     return made + 1

@@ -26,12 +26,22 @@ from asr.decoder.arrays import (
     flat_graph,
     most_records_of,
     new_found,
+    new_scratch,
     new_tokens,
 )
 from asr.decoder.config import DecoderConfig
 from asr.decoder.language import Language, UnitTable, UserWords
 from asr.decoder.lattice import DecodedUnit, Endings, Lattice
-from asr.decoder.records import PAUSE, UNION, add_event, grown_records, new_records
+from asr.decoder.records import (
+    PAUSE,
+    PREVIOUS,
+    SAID,
+    START,
+    UNION,
+    add_event,
+    grown_trail,
+    new_trail,
+)
 from asr.errors import ModelError
 from asr.graph.bias import BiasAutomaton
 from asr.graph.hcl import HclGraph
@@ -60,9 +70,9 @@ MEMO_ROWS = 1 << 14
 FIRST_RECORDS = 1 << 17
 log = logging.getLogger(__name__)
 
-#: Room for new tokens. The bound is tightened as they come; should they fill it all the same, those
-#: that come last in the frame are lost.
-TOKENS_PER_ACTIVE = 6
+#: Room for a frame's moves. The bound is tightened as they come; should they fill it all the same,
+#: those that come last in the frame are lost.
+MOVES_PER_ACTIVE = 6
 
 
 class Decoder:
@@ -185,9 +195,9 @@ class Search:
             float(config.lattice_beam) or -1.0,
             decoder.most_records,
         )
-        capacity = TOKENS_PER_ACTIVE * config.max_active + 4096
+        capacity = MOVES_PER_ACTIVE * config.max_active + 4096 + decoder.most_records
         self._tokens = new_tokens(capacity)
-        self._spare = new_tokens(capacity)
+        self._moves = new_tokens(capacity)
         slots = 1 << (2 * capacity - 1).bit_length()
         table = np.zeros((slots, 2), np.int64)
         self._table = Table(table, table.view(np.int32))
@@ -198,7 +208,8 @@ class Search:
             np.empty(rows, np.int32),
             np.empty(rows, np.int32),
         )
-        self._records = new_records(FIRST_RECORDS)
+        self._scratch = new_scratch(len(self._graph.kind), len(self._graph.arc_target))
+        self._trail = new_trail(FIRST_RECORDS)
         self._at = np.zeros(6, np.int64)  # see kernels.ROW and what follows it
         self._begin(config.lm_scale)
 
@@ -229,8 +240,8 @@ class Search:
         self._at[kernels.ROW] = 0
         while self._at[kernels.ROW] < len(scores):
             if self._at[kernels.FULL]:
-                needed = len(self._records.unit) + self._decoder.most_records
-                self._records = grown_records(self._records, 2 * needed)
+                needed = len(self._trail.links) + self._decoder.most_records
+                self._trail = grown_trail(self._trail, 2 * needed)
                 self._at[kernels.FULL] = 0
             kernels.advance(
                 self._graph,
@@ -240,8 +251,9 @@ class Search:
                 self._memo,
                 self._table,
                 self._tokens,
-                self._spare,
-                self._records,
+                self._moves,
+                self._trail,
+                self._scratch,
                 scores,
                 self._at,
             )
@@ -278,16 +290,16 @@ class Search:
         keep = found.score >= found.score.max() - self._config.lattice_beam
         found = chosen_endings(found, keep)
         made = int(self._at[kernels.MADE])
-        records = self._records
-        if made + len(found.unit) > len(records.unit):
-            records = grown_records(records, 2 * (made + len(found.unit)))
+        trail = self._trail
+        if made + len(found.unit) > len(trail.links):
+            trail = grown_trail(trail, 2 * (made + len(found.unit)))
         last = self._tokens.record[found.token]
         for i in np.flatnonzero(found.unit >= 0).tolist():
             start = int(self._tokens.start[found.token[i]])
             event = (int(last[i]), int(found.unit[i]), start, found.lm[i], found.bonus[i])
-            last[i], made = made, add_event(records, made, *event)
+            last[i], made = made, add_event(*trail, made, *event)
         return Lattice(
-            records,
+            trail.records(made),
             made,
             Endings(last, found.score, found.end),
             self.frames,
@@ -321,11 +333,11 @@ class Search:
         return found
 
     def _trace(self, record: int) -> list[tuple[int, int]]:
-        records, steps = self._records, []
+        links, steps = self._trail.links, []
         while record >= 0:
-            if records.unit[record] != UNION:
-                steps.append((int(records.unit[record]), int(records.start[record])))
-            record = int(records.previous[record])
+            if links[record, SAID] != UNION:
+                steps.append((int(links[record, SAID]), int(links[record, START])))
+            record = int(links[record, PREVIOUS])
         return steps[::-1]
 
     def _units(self, steps: list[tuple[int, int]]) -> tuple[DecodedUnit, ...]:
