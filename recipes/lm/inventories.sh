@@ -3,7 +3,7 @@
 # compare them: by perplexity per jamo here, and by error rates in recognition.
 #   bash recipes/lm/inventories.sh [WORK] [SIZES...]
 # WORK (default build/lm) holds the texts that run.sh prepared, and gets the models. SIZES (default
-# 2000000 7600000) are numbers of n-grams. A few minutes and 6 GB of memory for each model.
+# 2000000 7600000) are numbers of n-grams. About two minutes and 3 GB of memory for each model.
 # Needs malsori[lm], and the `asr` of this source tree on the path.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -2,7 +2,7 @@
 # Build the Korean language model that ships in data/lm, from the collected texts.
 #   bash recipes/lm/run.sh [SHARED] [WORK]
 # SHARED (default ../shared) holds text/ and speech/; WORK (default build/lm) gets what lies between.
-# One core, about two minutes, 6 GB of memory. Needs the `asr` of this source tree on the path.
+# One core, about two minutes, 3 GB of memory. Needs the `asr` of this source tree on the path.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 shared=${1:-../shared}
