@@ -18,7 +18,6 @@ pays its boost, and words inside it nothing more; words that overlap otherwise e
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,16 +41,15 @@ from asr.lm.units import EOJEOL_MARK, UNK, Vocabulary
 
 MOST_STATES = 1 << 20
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class BiasConfig:
     """How much user words are boosted, and where they match.
 
-    Chosen on the training and development splits of the corpora in :mod:`asr.data`, 100 rare nouns
-    among 500 and 10,000 names: a nat less finds about 3 of 100 words more, and doubles the words
-    that are put where they were not said.
+    Chosen on the training and development splits of the corpora in :mod:`asr.data` (14 minutes,
+    114 occurrences of 100 rare nouns, listed among 500 and 10,000 names): each nat less of the
+    target found 0 to 4 in a hundred more, and put two to three times as many listed words where
+    they were not said.
 
     Attributes:
         class_cost: nats that some word of the list costs, wherever one may stand.
