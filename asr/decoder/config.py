@@ -26,7 +26,7 @@ class DecoderConfig:
             confidences; 0 keeps the best one only.
     """
 
-    beam: float = 11.0
+    beam: float = 12.0
     max_active: int = 5000
     lm_scale: float = 1.3
     unit_bonus: float = 1.0

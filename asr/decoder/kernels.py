@@ -12,9 +12,9 @@ from typing import Any
 import numba as nb
 import numpy as np
 
+from asr.decoder.lm_kernels import bias_unit, lm_step, score_labels
 from asr.decoder.prefetch import prefetch
 from asr.decoder.records import PAUSE, add_event, add_union
-from asr.graph.bias import bias_step
 from asr.graph.lexicon import Kind
 
 VOWEL = int(Kind.VOWEL)
@@ -30,82 +30,6 @@ AHEAD = 8
 #: Where a search stands: the next row of scores, the frame, the tokens, the records made, the
 #: stamp of the last frame's entries in the hash table, and whether the records ran full.
 ROW, FRAME, COUNT, MADE, STAMP, FULL = range(6)
-
-
-@nb.njit(cache=True, nogil=True, inline="always")
-def _lower_bound(words: Any, low: int, high: int, word: int) -> int:
-    """The first place from ``low`` on (``high`` if none) where ``words`` is not below ``word``."""
-    while low < high:
-        middle = (low + high) >> 1
-        if words[middle] < word:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@nb.njit(cache=True, nogil=True)
-def lm_step(lm: Any, state: int, word: int) -> tuple[float, int]:
-    """Log-probability of ``word`` after LM ``state``, and the state that follows."""
-    logp = 0.0
-    while state != 0:
-        end = lm.arc_begin[state + 1]
-        place = _lower_bound(lm.arc_word, lm.arc_begin[state], end, word)
-        if place < end and lm.arc_word[place] == word:
-            return logp + lm.arc_logp[place], lm.arc_next[place]
-        logp += lm.backoff_logp[state]
-        state = lm.backoff_state[state]
-    place = lm.arc_begin[0] + word  # the unigram state holds every word, in order
-    return logp + lm.arc_logp[place], lm.arc_next[place]
-
-
-@nb.njit(cache=True, nogil=True)
-def bias_unit(words: Any, state: int, unit: int) -> tuple[float, int]:
-    """What the user's words add to the score of ``unit``, and their state after it."""
-    added = 0.0
-    for place in range(words.unit_begin[unit], words.unit_begin[unit + 1]):
-        change, state = bias_step(words.automaton, state, words.unit_symbol[place])
-        added += change
-    return added, state
-
-
-@nb.njit(cache=True, nogil=True, inline="always")
-def _score_labels(
-    units: Any, first: int, last: int, begin: Any, words: Any, nexts: Any, logps: Any,
-    backoff_states: Any, backoff_logps: Any, logp: Any, following: Any, slot: int, lm_state: int,
-) -> None:  # fmt: skip
-    """Score ``units[first:last]``, which a vowel state may spell out (they differ in their codas).
-
-    Fills row ``slot`` of ``logp`` and ``following`` with what :func:`lm_step` gives. The units
-    ascend, as do an LM state's arcs, so one pass along both finds all that the state lists.
-    """
-    labels = last - first
-    for label in range(labels):
-        following[slot, label] = -1
-    missing = labels
-    backoff = 0.0
-    while lm_state != 0 and missing > 0:
-        end = np.intp(begin[lm_state + 1])
-        place = _lower_bound(words, np.intp(begin[lm_state]), end, units[first])
-        label = 0
-        while place < end and label < labels:
-            unit = units[first + label]
-            word = words[place]
-            if word == unit and following[slot, label] < 0:
-                logp[slot, label] = backoff + logps[place]
-                following[slot, label] = nexts[place]
-                missing -= 1
-            if word <= unit:
-                place += 1
-            if word >= unit:
-                label += 1
-        backoff += backoff_logps[lm_state]
-        lm_state = backoff_states[lm_state]
-    for label in range(labels):
-        if following[slot, label] < 0:  # the unigram state holds every word, in order
-            place = np.intp(begin[0] + units[first + label])
-            logp[slot, label] = backoff + logps[place]
-            following[slot, label] = nexts[place]
 
 
 @nb.njit(cache=True, nogil=True)
@@ -336,7 +260,7 @@ def advance(
                 slot = ((memo_id * HASH) >> 40) & memo_mask
                 if memo_key[slot] != memo_id:
                     memo_key[slot] = memo_id
-                    _score_labels(
+                    score_labels(
                         arc_unit, first, last, lm_begin, lm_word, lm_next, lm_logp, lm_backoff,
                         lm_backoff_logp, memo_logp, memo_following, slot, lm_state,
                     )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from asr.decoder.kernels import lm_step
+from asr.decoder.lm_kernels import lm_step
 from asr.decoder.records import UNION, Records
 
 HASH_FACTOR = 0x1E3779B97F4A7C15
