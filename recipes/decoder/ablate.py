@@ -70,9 +70,9 @@ SIZES = "size of the language model, search alone"
 VARIANTS = (
     Variant("", ALL),
     Variant("rescoring", "search alone, no rescoring", rescoring=None),
-    Variant("rescoring", "lattice rescored by the unpruned 6-gram alone", rescoring=None,
+    Variant("rescoring", "lattice rescored by the unpruned 7-gram alone", rescoring=None,
             larger="syllable-large.lm"),
-    Variant("rescoring", "lattice rescored by the unpruned 6-gram, then by the morpheme model",
+    Variant("rescoring", "lattice rescored by the unpruned 7-gram, then by the morpheme model",
             larger="syllable-large.lm"),
     Variant("rescoring", "20 best texts instead of 100", rescoring=RescoringConfig(count=20)),
     Variant("phonology", "junctions across spaces off: every space as if a pause",
@@ -87,7 +87,7 @@ VARIANTS = (
     Variant(UNITS, "40,000 eojeol and syllables, 3-gram", "eojeol40k.lm", rescoring=None),
     Variant(SIZES, "2 million n-grams", "syllable-2M.lm", rescoring=None),
     Variant(SIZES, "0.5 million n-grams", "syllable-500k.lm", rescoring=None),
-    Variant("search", "beam 8", decoder=DecoderConfig(beam=8.0)),
+    Variant("search", "beam 9", decoder=DecoderConfig(beam=9.0)),
     Variant("search", "beam 14, 10,000 tokens",
             decoder=DecoderConfig(beam=14.0, max_active=10_000)),
 )  # fmt: skip

@@ -61,7 +61,7 @@ fi
 if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
     train_lm syllable-2M --order 6 --size 2000000
     train_lm syllable-500k --order 6 --size 500000
-    train_lm syllable-large --order 6
+    train_lm syllable-large --order 7
     train_lm subword4k --units subword --num-units 4000 --order 5 --size 7600000
     train_lm subword16k --units subword --num-units 16000 --order 4 --size 7600000
     train_lm morph16k --units morph --num-units 16000 --order 4 --size 7600000
