@@ -33,6 +33,8 @@ VERSION = 1
 MANIFEST_FILE = "model.json"
 ACOUSTIC_FILE, IVECTOR_FILE = "acoustic.safetensors", "ivector.safetensors"
 GRAPH_FILE, LM_FILE = "graph.safetensors", "lm.safetensors"
+TREE_FILE = "tree.safetensors"
+"""The context tree, to build graphs anew; models of older versions lack it."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.safetensors")
 

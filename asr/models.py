@@ -53,7 +53,7 @@ def _korean_kaldi_inputs() -> list[Path]:
 
     package = Path(__file__).parent
     parts = ("acoustic", "decoder/config.py", "features", "graph", "hangul", "hmm", "kaldi", "lm",
-             "bundle.py", "importing.py")
+             "bundle.py", "graph_building.py", "importing.py")
     return [*(package / part for part in parts), shipped("lm")]
 
 

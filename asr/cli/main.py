@@ -28,6 +28,7 @@ COMMANDS = {
     "features": ("asr.cli.features", "acoustic features of a sound file"),
     "train-lm": ("asr.cli.train_lm", "train an n-gram language model from text"),
     "lm-ppl": ("asr.cli.lm_ppl", "perplexity of texts by a language model"),
+    "graph": ("asr.cli.graph", "build a model's graph anew: other language model, static HCLG"),
     "import-kaldi": ("asr.cli.import_kaldi", "turn a Kaldi chain model into a bundle"),
 }
 INTERRUPTED = 130
