@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+ir = cgutils.ir  # llvmlite's, which numba brings
 _READ, _KEEP, _DATA = 0, 3, 1  # operands of LLVM's llvm.prefetch
 
 
