@@ -11,7 +11,6 @@ shortest path, and ``memory``. The graph is a vector transducer; SCORES.npz hold
 from __future__ import annotations
 
 import math
-import resource
 import sys
 import time
 from typing import Any
@@ -20,7 +19,7 @@ import kaldi_hmm_gmm
 import kaldifst
 import numpy as np
 from kaldi_hmm_gmm import LatticeFasterDecoderConfig
-from worker_process import serve
+from worker_process import peak_bytes, serve
 
 
 class Worker:
@@ -78,8 +77,7 @@ class Worker:
         """Peak resident bytes, and those of the graph: 16 an arc and 20 a state of a const FST."""
         fst = self.graph
         arcs = sum(fst.num_arcs(state) for state in range(fst.num_states))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return {"peak": peak, "graph": 16 * arcs + 20 * fst.num_states}
+        return {"peak": peak_bytes(), "graph": 16 * arcs + 20 * fst.num_states}
 
 
 def _texts(lattice: kaldifst.Lattice) -> kaldifst.StdVectorFst:
