@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,7 +125,7 @@ def _truth(text: str) -> bool:
     return {"true": True, "false": False}[text.lower()]
 
 
-_READERS = {"bool": _truth, "int": int, "float": float}
+_READERS: dict[str, Callable[[str], Any]] = {"bool": _truth, "int": int, "float": float}
 
 
 def _check(args: argparse.Namespace) -> None:

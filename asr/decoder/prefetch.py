@@ -15,8 +15,7 @@ ir = cgutils.ir  # llvmlite's, which numba brings
 _READ, _KEEP, _DATA = 0, 3, 1  # operands of LLVM's llvm.prefetch
 
 
-@intrinsic
-def prefetch(typing_context: Any, array: Any, row: Any) -> Any:
+def _prefetch(typing_context: Any, array: Any, row: Any) -> Any:
     """Fetch the cache line where ``array[row]`` begins; harmless where ``row`` is outside."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -34,3 +33,6 @@ def prefetch(typing_context: Any, array: Any, row: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+prefetch: Any = intrinsic(_prefetch)

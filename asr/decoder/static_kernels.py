@@ -125,7 +125,8 @@ def close(
     emitting, made = at[EMITTING], at[MADE]
     count = emitting
     heads[:] = -1
-    level, i = -1, 0
+    level = -1
+    i: Any = 0
     while True:
         if level < 0:  # first the emitting tokens, then level after level
             if i == emitting:
@@ -158,7 +159,7 @@ def close(
                 made = _write(records, made, record_of[root], -1, unit_of[root], start_of[root])
                 record_of[root] = made - 1
                 unit_of[root] = -1
-            there = np.intp(place[target])
+            there: Any = np.intp(place[target])
             if there >= count or state_of[there] != target:
                 if count == room:
                     return TOKENS_FULL
@@ -309,7 +310,7 @@ def _step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) 
                 arc += np.uintp(1)
             if new <= bound:
                 continue
-            there = np.intp(place[target])
+            there: Any = np.intp(place[target])
             gap = 0.0
             fresh = there >= grown or state_of[there] != target
             if not fresh:

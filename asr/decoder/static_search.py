@@ -294,16 +294,16 @@ def _levels(graph: StaticGraph, source: NDArray[np.int64]) -> NDArray[np.int32]:
 
 
 def _new_tokens(capacity: int, place: NDArray[np.int32], heads: NDArray[np.int32]) -> _Tokens:
-    fields = {name: np.zeros((2, capacity), np.int32) for name in _Tokens._fields[:-2]}
-    fields["score"] = np.zeros((2, capacity), np.float64)  # type: ignore[assignment]
-    return _Tokens(**fields, place=place, heads=heads)  # type: ignore[arg-type]
+    state, record, start, source, unit, link = np.zeros((6, 2, capacity), np.int32)
+    score = np.zeros((2, capacity), np.float64)
+    return _Tokens(state, score, record, start, source, unit, link, place, heads)
 
 
 def _grown_tokens(tokens: _Tokens) -> _Tokens:
     capacity = tokens.state.shape[1]
     larger = _new_tokens(2 * capacity, tokens.place, tokens.heads)
-    for old, new in zip(tokens[:-2], larger[:-2], strict=True):
-        new[:, :capacity] = old
+    for name in _Tokens._fields[:-2]:
+        getattr(larger, name)[:, :capacity] = getattr(tokens, name)
     return larger
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,7 @@ class StaticGraph:
 
     def _is_shaped(self) -> bool:
         states, arcs, emitting = self.states, self.arcs, self.emitting
-        shapes = [
+        shapes: list[tuple[NDArray[Any], Any, int]] = [
             (self.forward, np.int32, emitting), (self.loop, np.int32, emitting),
             (self.loop_cost, np.float32, emitting), (self.final_cost, np.float32, states),
             (self.arc_begin, np.int64, states + 1), (self.arc_target, np.int32, arcs),

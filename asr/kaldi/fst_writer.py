@@ -68,7 +68,7 @@ def write_fst(path: str | os.PathLike[str], fst: Fst, kind: Kind = "const") -> N
         _write_header(file, fst, kind)
         if kind == "const":
             file.write(_const_states(fst).tobytes())
-            file.write(memoryview(arcs.view(np.uint8)))
+            file.write(arcs.view(np.uint8).data)
         else:
             file.write(_vector_body(fst, arcs))
 
@@ -106,7 +106,7 @@ def _const_states(fst: Fst) -> NDArray[np.void]:
 def _vector_body(fst: Fst, arcs: NDArray[np.void]) -> bytearray:
     """Each state's final cost and number of arcs, then those arcs."""
     body = bytearray(fst.num_states * _STATE.size + arcs.nbytes)
-    raw, place = memoryview(arcs.view(np.uint8)), 0
+    raw, place = arcs.view(np.uint8).data, 0
     begins = fst.arc_begin.tolist()
     for state, final in enumerate(fst.final.tolist()):
         first, last = begins[state], begins[state + 1]

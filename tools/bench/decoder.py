@@ -58,7 +58,7 @@ def score_utterances(args: argparse.Namespace) -> dict[str, np.ndarray]:
     import asr
 
     model = asr.load(args.model)
-    scores = {}
+    scores: dict[str, np.ndarray] = {}
     for name in args.splits:
         corpus, split = name.split(":")
         for utterance in load_split(args.root, corpus, split):

@@ -97,12 +97,15 @@ def static_graph(arrays: dict[str, np.ndarray]) -> StaticGraph:
     """A static graph from the arrays of :func:`save_static`."""
     units: Sequence[str] = arrays.pop("units").tolist()
     start = int(arrays.pop("start"))
-    return StaticGraph(**arrays, start=start, units=tuple(units))  # type: ignore[arg-type]
+    return StaticGraph(**arrays, start=start, units=tuple(units))
 
 
 def save_static(path: Path, graph: StaticGraph) -> None:
     """Write a static graph's arrays."""
-    np.savez(path, **{name: np.asarray(getattr(graph, name)) for name in StaticGraph.__slots__})
+    arrays: dict[str, Any] = {
+        name: np.asarray(getattr(graph, name)) for name in StaticGraph.__slots__
+    }
+    np.savez(path, **arrays)
 
 
 def main() -> None:
