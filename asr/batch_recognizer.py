@@ -8,6 +8,7 @@ the search's best path is the result: no rescoring, confidences, user words or g
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -42,7 +43,8 @@ class BatchConfig:
     seconds: float = 2000.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.segments, int) or self.segments < 1 or not self.seconds > 0:
+        whole = isinstance(self.segments, int) and self.segments >= 1
+        if not (whole and 0 < self.seconds < math.inf):
             raise UsageError("a batch has at least one segment and more than 0 seconds")
 
 

@@ -146,7 +146,7 @@ class Model:
                 words of a list; for words that the model knows but misses ("hotwords").
 
         Raises:
-            UsageError: a word that cannot be read aloud.
+            UsageError: a word that cannot be read aloud, or the model has a grammar.
             DataError: a list that cannot be read.
         """
         listed = read_words_file(words) if isinstance(words, Path) else words
@@ -162,6 +162,7 @@ class Model:
 
         Raises:
             DataError: a grammar that cannot be understood, with the line.
+            UsageError: the model has user words.
         """
         if not isinstance(grammar, Grammar):
             grammar = load_grammar(grammar)
@@ -180,7 +181,9 @@ class Model:
             rescoring: how to choose among the N best texts; None: take the search's best; "model":
                 as the model does.
         """
-        chosen = self.rescoring if rescoring == "model" else rescoring
+        if not (rescoring in (None, "model") or isinstance(rescoring, RescoringConfig)):
+            raise UsageError(f"rescoring is a RescoringConfig, None or 'model', not {rescoring!r}")
+        chosen = self.rescoring if isinstance(rescoring, str) else rescoring
         config = decoder or self.decoder_config
         return self._with(replace(self._recognizer, config=config, rescoring=chosen))
 

@@ -28,7 +28,10 @@ TIME_DIGITS = 3
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One eojeol (what stands between two spaces) and when it was said."""
+    """One eojeol (what stands between two spaces) and when it was said.
+
+    A user's word that is written with a space is one, too.
+    """
 
     text: str
     start: float
@@ -60,7 +63,7 @@ class Segment:
     """The N best texts, best first, where they were asked for; the first is `text` itself."""
     rejected: bool = False
     """With a grammar: what was said is none of its phrases; `text` is empty then."""
-    slots: Mapping[str, str] = field(default_factory=dict)
+    slots: Mapping[str, str] = field(default_factory=dict, hash=False)
     """With a grammar: what its slots were filled with."""
     syllables: tuple[Syllable, ...] = ()
     """Where times of jamo were asked for: the syllables as spoken; `word` counts in `words`."""
@@ -132,6 +135,8 @@ class Result:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Result:
         """Read what `to_dict` wrote. Raises DataError for another format or a newer version."""
+        if not isinstance(data, Mapping):
+            raise DataError(f"not a {FORMAT} document, which is a JSON object")
         if data.get("format") != FORMAT:
             raise DataError(f"not a {FORMAT} document (its format is {data.get('format')!r})")
         if not isinstance(data.get("version"), int) or data["version"] > VERSION:
@@ -140,7 +145,7 @@ class Result:
         try:
             segments = tuple(_segment(item) for item in data["segments"])
             return cls(segments, data["duration"], data["language"], data["model"], data["source"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"damaged {FORMAT} document: {error!r}") from error
 
 

@@ -24,7 +24,7 @@ from asr.decoder.utterance import Heard, UtteranceDecoder
 from asr.errors import DataError, UsageError
 from asr.graph.bias import BiasConfig, build_bias
 from asr.graph.bias_words import BiasWord, make_words
-from asr.graph.bias_written import WrittenForms
+from asr.graph.bias_written import WrittenForms, WrittenSpan
 from asr.graph.grammar import Grammar
 from asr.hangul.jamo import decompose
 from asr.jamo_times import Clock, jamo_times, syllable_times
@@ -33,6 +33,7 @@ from asr.result import Alternative, Segment, Word
 from asr.segmenting import SoundSegment
 
 log = logging.getLogger(__name__)
+MOST_ALTERNATIVES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,10 @@ class Detail:
     jamo: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.nbest, int) or not 0 <= self.nbest <= 1000:
-            raise UsageError(f"nbest must be a whole number from 0 to 1000, not {self.nbest}")
+        if not isinstance(self.nbest, int) or not 0 <= self.nbest <= MOST_ALTERNATIVES:
+            raise UsageError(
+                f"nbest must be a whole number from 0 to {MOST_ALTERNATIVES}, not {self.nbest}"
+            )
 
 
 class Shared:
@@ -100,10 +103,14 @@ class SegmentRecognizer:
 
     def with_words(self, words: Iterable[str | BiasWord], boost: float | None) -> SegmentRecognizer:
         """The same with more words."""
+        if self.grammar is not None:
+            raise UsageError("a grammar recognises its own phrases only: put the words into it")
         return replace(self, words=(*self.words, *make_words(words, boost)))
 
     def with_grammar(self, grammar: Grammar) -> SegmentRecognizer:
         """The same, for the phrases of a grammar only."""
+        if self.words:
+            raise UsageError("a grammar recognises its own phrases only: put the words into it")
         return replace(self, grammar=ClosedDecoder.of(grammar, self.decoder))
 
     def recognize(self, sound: SoundSegment, detail: Detail) -> Segment | None:
@@ -115,23 +122,33 @@ class SegmentRecognizer:
             return None
         end = sound.start + len(sound.samples) / self.scorer.sample_rate
         clock = Clock(self.scorer.frame_seconds, begin=sound.start, end=end)
-        heard = self._utterances.decode(scores, detail.nbest)
+        heard = self._utterances.decode(scores)
         if heard is None or not heard.eojeols:
             return None
         if self.grammar is not None:
             return self._phrase(heard, scores, clock, detail)
-        segment = self._segment(heard, clock)
+        spans = self._written.spans([eojeol.text for eojeol in heard.eojeols])
+        words = _words(heard.eojeols, spans, clock)
+        segment = Segment.from_words(words, _mean([word.confidence for word in words]))
+        if detail.nbest:
+            segment = replace(segment, alternatives=self._alternatives(heard, detail.nbest))
         if detail.jamo:
             units = [unit for eojeol in heard.eojeols for unit in eojeol.units]
             spelled = [eojeol.text for eojeol in heard.eojeols]
-            segment = self._with_jamo(segment, units, spelled, scores, clock)
+            owners = [
+                number
+                for number, span in enumerate(spans)
+                for eojeol in spelled[span.first : span.end]
+                for _ in eojeol
+            ]
+            segment = self._with_jamo(segment, units, spelled, owners, scores, clock)
         return segment
 
     def _phrase(
         self, heard: Heard, scores: NDArray[np.float32], clock: Clock, detail: Detail
     ) -> Segment:
         """A phrase of the grammar, or a segment that is rejected."""
-        assert self.grammar is not None and heard.first is not None
+        assert self.grammar is not None
         path = self.grammar.decode(scores, heard.first)
         if path.rejected or path.match is None:
             start, end = clock.seconds(heard.eojeols[0].start), clock.seconds(heard.eojeols[-1].end)
@@ -144,8 +161,11 @@ class SegmentRecognizer:
             Segment.from_words(words, path.confidence), text=path.match.text, slots=path.match.slots
         )
         if detail.jamo:
-            spelled = [text for text in path.match.spoken.split(" ") if text]
-            segment = self._with_jamo(segment, path.units, spelled, scores, clock)
+            spelled = path.match.spoken.split()
+            owners = [0] * sum(map(len, spelled))
+            for number, piece in enumerate(path.match.pieces):
+                owners[piece.begin :] = [number] * (len(owners) - piece.begin)
+            segment = self._with_jamo(segment, path.units, spelled, owners, scores, clock)
         return segment
 
     @cached_property
@@ -178,36 +198,27 @@ class SegmentRecognizer:
             return text
         return " ".join(span.text for span in self._stand_ins.spans(text.split()))
 
-    def _segment(self, heard: Heard, clock: Clock) -> Segment:
-        words = self._words(heard.eojeols, clock)
-        segment = Segment.from_words(words, _mean([word.confidence for word in words]))
-        others = tuple(
-            Alternative(self._write(text.split()), share) for text, share in heard.alternatives
-        )
-        return replace(segment, alternatives=others)
-
-    def _words(self, eojeols: Sequence[Eojeol], clock: Clock) -> list[Word]:
-        """Eojeol as the user writes them, with their times."""
-        words = []
-        for span in self._written.spans([eojeol.text for eojeol in eojeols]):
-            group = eojeols[span.first : span.end]
-            sure = [eojeol.confidence for eojeol in group if eojeol.confidence is not None]
-            start, end = clock.seconds(group[0].start), clock.seconds(group[-1].end)
-            words.append(Word(span.text, start, end, min(sure) if sure else None))
-        return words
-
-    def _write(self, eojeols: Sequence[str]) -> str:
-        return " ".join(span.text for span in self._written.spans(eojeols))
+    def _alternatives(self, heard: Heard, count: int) -> tuple[Alternative, ...]:
+        """The best texts as the user writes them, those written alike taken together."""
+        shares: dict[str, float] = {}
+        for text, share in heard.alternatives:
+            written = " ".join(span.text for span in self._written.spans(text.split()))
+            shares[written] = shares.get(written, 0.0) + share
+        return tuple(Alternative(text, share) for text, share in list(shares.items())[:count])
 
     def _with_jamo(
         self,
         segment: Segment,
         units: Sequence[DecodedUnit],
         spelled: Sequence[str],
+        owners: Sequence[int],
         scores: NDArray[np.float32],
         clock: Clock,
     ) -> Segment:
-        """The segment with the times of its syllables and jamo, as spoken."""
+        """The segment with the times of its syllables and jamo, as spoken.
+
+        ``owners`` has each syllable's word.
+        """
         steps = linear_steps([unit.id for unit in units])
         try:
             spans = self.shared.aligner.align(steps, scores).spans
@@ -216,9 +227,25 @@ class SegmentRecognizer:
             return segment
         return replace(
             segment,
-            syllables=syllable_times(spelled, spans, clock),
+            syllables=tuple(
+                replace(syllable, word=owner)
+                for syllable, owner in zip(
+                    syllable_times(spelled, spans, clock), owners, strict=True
+                )
+            ),
             jamo=jamo_times(spelled, spans, clock),
         )
+
+
+def _words(eojeols: Sequence[Eojeol], spans: Sequence[WrittenSpan], clock: Clock) -> list[Word]:
+    """Eojeol as the user writes them, with their times."""
+    words = []
+    for span in spans:
+        group = eojeols[span.first : span.end]
+        sure = [eojeol.confidence for eojeol in group if eojeol.confidence is not None]
+        start, end = clock.seconds(group[0].start), clock.seconds(group[-1].end)
+        words.append(Word(span.text, start, end, min(sure) if sure else None))
+    return words
 
 
 _OPEN, _CLOSED, _LIQUID = "학교", "시장", "서울"

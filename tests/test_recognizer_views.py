@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,42 @@ def test_syllables_and_jamo_have_times_within_their_words(model: Model) -> None:
     edges = [edge for jamo in segment.jamo for edge in (jamo.start, jamo.end)]
     assert edges == sorted(edges)
     assert Result.from_dict(json.loads(json.dumps(result.to_dict()))).segments[0].jamo
+
+
+def test_what_is_asked_for_does_not_change_what_is_heard(model: Model) -> None:
+    for view in (model, model.with_options(rescoring=None)):
+        plain = view.transcribe(sample("human-digits-6789"))
+        more = view.transcribe(sample("human-digits-6789"), nbest=50, jamo=True)
+        assert more.words == plain.words
+
+
+def test_texts_that_are_written_alike_are_one_alternative(model: Model) -> None:
+    words = [BiasWord("여섯일곱", ("여섯 일곱",), boost=4.0)]
+    result = model.add_words(words).transcribe(sample("human-digits-6789"), nbest=20, jamo=True)
+    (segment,) = result.segments
+    texts = [other.text for other in segment.alternatives]
+    assert len(texts) == len(set(texts))
+    spoken: dict[int, str] = {}
+    for syllable in segment.syllables:
+        spoken[syllable.word] = spoken.get(syllable.word, "") + syllable.text
+    assert [spoken[i] for i in range(len(segment.words))] == [w.text for w in segment.words]
+
+
+def test_a_search_without_a_lattice_still_works(model: Model) -> None:
+    config = replace(model.decoder_config, lattice_beam=0.0)
+    result = model.transcribe(sample("human-digits-6789"), decoder=config)
+    assert result.text and result.words[0].confidence is None
+    closed = model.with_grammar(DIGITS).transcribe(sample("human-digits-6789"), decoder=config)
+    assert closed.text == "6789"
+
+
+def test_a_grammar_and_words_exclude_each_other(model: Model) -> None:
+    with pytest.raises(UsageError, match="grammar"):
+        model.with_grammar(DIGITS).add_words(["KBS"])
+    with pytest.raises(UsageError, match="grammar"):
+        model.add_words(["KBS"]).with_grammar(DIGITS)
+    with pytest.raises(UsageError, match="rescoring"):
+        model.with_options(rescoring="off")  # type: ignore[arg-type]
 
 
 def test_a_word_comes_out_as_it_is_written(model: Model) -> None:

@@ -31,6 +31,7 @@ Heard = tuple["Result", AudioError | None]
 """The transcript, and what kept the rest of the sound from being read."""
 SHORTEST_SECONDS = 0.1
 """Nothing is said in less; such sound is recognised as silence, with a warning."""
+MOST_ALTERNATIVES = 100
 HOTWORD_BOOST = 2.0
 """Nats by which --hotwords are preferred; e^2 times as likely."""
 
@@ -138,6 +139,11 @@ def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
     """Refuse options that would have no effect."""
     if args.grammar and (args.words or args.hotwords):
         raise UsageError("--grammar recognises its own phrases only: put the words into it")
+    if args.grammar and (args.nbest or args.no_rescoring):
+        raise UsageError("--grammar gives its one phrase, and is not rescored: leave out --nbest"
+                         " and --no-rescoring")
+    if args.nbest > MOST_ALTERNATIVES:
+        raise UsageError(f"--nbest gives {MOST_ALTERNATIVES} alternatives at most")
     if "json" not in formats:
         for option in ("nbest", "jamo"):
             if getattr(args, option):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.decoder.lattice import DecodedUnit, Hypothesis, Lattice
+from asr.errors import UsageError
 from asr.lm.units import EOJEOL_MARK
 
 _FLOOR = 1e-4
+MOST_TEXTS = 1000
+"""Of an N-best list: each text takes memory at every place of the lattice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +27,20 @@ class ConfidenceConfig:
         bias, lattice, nbest: logistic regression on the logits of the eojeol's least sure unit in
             the lattice, and of its share among the N best texts. Fitted to the train split of
             EmotionTTS and Pansori; see docs/results.md for how well it holds on dev.
+        count: of the texts considered where none are rescored.
     """
 
     scale: float = 1.0
     bias: float = -0.631
     lattice: float = 0.169
     nbest: float = 0.118
+    count: int = 100
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.scale, self.bias, self.lattice, self.nbest))):
+            raise UsageError("the weights of confidences must be finite numbers")
+        if self.scale < 0 or not isinstance(self.count, int) or not 1 <= self.count <= MOST_TEXTS:
+            raise UsageError(f"scale must not be negative, and count from 1 to {MOST_TEXTS}")
 
 
 @dataclass(frozen=True, slots=True)

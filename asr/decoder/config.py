@@ -9,6 +9,7 @@ from asr.errors import UsageError
 
 MOST_ACTIVE = 1_000_000
 MOST_LATTICE = 50.0
+MOST_WEIGHT = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class DecoderConfig:
         space_bonus: added per unit that starts an eojeol (nats), on top; the language model's text
             leaves out more spaces than careful writing does.
         lattice_beam: paths this far (nats) below the best are kept for N-best lists and
-            confidences; 0 keeps the best one only.
+            confidences; 0 keeps the best one only: no alternatives, rescoring or confidences.
     """
 
     beam: float = 12.0
@@ -40,10 +41,10 @@ class DecoderConfig:
             raise UsageError(
                 f"max_active must be a whole number from 1 to {MOST_ACTIVE}, not {self.max_active}"
             )
-        if not 0.0 <= self.lm_scale < math.inf:
-            raise UsageError(f"lm_scale must be a number and not negative, not {self.lm_scale}")
-        if not (math.isfinite(self.unit_bonus) and math.isfinite(self.space_bonus)):
-            raise UsageError("unit_bonus and space_bonus must be finite numbers")
+        if not 0.0 <= self.lm_scale <= MOST_WEIGHT:
+            raise UsageError(f"lm_scale must be from 0 to {MOST_WEIGHT:g}, not {self.lm_scale}")
+        if not (abs(self.unit_bonus) <= MOST_WEIGHT and abs(self.space_bonus) <= MOST_WEIGHT):
+            raise UsageError(f"unit_bonus and space_bonus must be numbers up to {MOST_WEIGHT:g}")
         if not 0.0 <= self.lattice_beam <= MOST_LATTICE:
             raise UsageError(
                 f"lattice_beam must be a number from 0 to {MOST_LATTICE:g}, not {self.lattice_beam}"

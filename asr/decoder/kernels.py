@@ -120,7 +120,8 @@ def _best_stay(
 @nb.njit(cache=True, nogil=True)
 def _tightened(scores: Any, moved: int, keep: int, bound: float) -> float:
     """A bound that the ``keep`` best of the moves pass: used when there are far too many."""
-    return max(bound, float(np.partition(scores[:moved], moved - keep)[moved - keep]))
+    kth = np.partition(scores[:moved], moved - keep)[moved - keep]
+    return max(bound, float(np.nextafter(kth, -np.inf)))  # moves as good as the kth pass, too
 
 
 @nb.njit(cache=True, nogil=True, inline="always")

@@ -74,6 +74,7 @@ class Language:
             row = last_words(lm)
         if (
             lookahead.ndim != 2
+            or lookahead.dtype != np.uint8
             or lookahead.shape[1] != NUM_NODES
             or row.shape != (lm.states,)
             or int(row.min()) < 0

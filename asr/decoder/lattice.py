@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from asr.decoder import lattice_kernels
 from asr.decoder.language import LmArrays, UnitTable
 from asr.decoder.records import PAUSE, UNION, Records
+from asr.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from asr.decoder.search import Decoder
 
+NO_UNIT = -9
 SLACK_FRAMES = 2
 """Units that start within so many frames of each other are the same unit for a confidence."""
 
@@ -37,7 +39,7 @@ class DecodedUnit:
     unit: str
     start: int
     end: int
-    id: int = -1
+    id: int = NO_UNIT
     """Its number in the language model."""
 
 
@@ -110,7 +112,10 @@ class Lattice:
         return len(self.records.unit)
 
     def nbest(self, count: int) -> list[Hypothesis]:
-        """The ``count`` best different texts, or all there are, best first; exact scores."""
+        """The ``count`` best different texts, or all there are, best first; exact scores.
+
+        Takes 24 bytes a text and record. Raises UsageError for fewer than one text.
+        """
         return self._best(count, None, 0, 0.0)
 
     def rescored(
@@ -122,7 +127,13 @@ class Lattice:
             decoder: whose language model to use.
             lm_scale: its weight; None for the lattice's own.
             width: texts kept at each place of the lattice; what is worse there is lost.
+
+        Raises:
+            ModelError: the other language model has other units.
+            UsageError: fewer than one text.
         """
+        if decoder.words != self._units.units:
+            raise ModelError("the other language model has other units; it cannot rescore these")
         scale = self._lm_scale if lm_scale is None else lm_scale
         lm = decoder.language
         found = self._best(max(count, width), lm.arrays, lm.start_state, scale, lm.eos)
@@ -136,12 +147,14 @@ class Lattice:
         new_scale: float,
         eos: int = 0,
     ) -> list[Hypothesis]:
+        if width < 1:
+            raise UsageError(f"a list of {width} texts makes no sense; ask for at least 1")
         records, ends = self.records, self.endings
         table = self._units
         arrays = lm if lm is not None else _NO_LM
         lists = lattice_kernels.kbest(
             records, width, self.beam, table.begin, table.symbol,
-            arrays, lm_start, self._lm_scale, new_scale,
+            arrays, lm_start, lm is not None, self._lm_scale, new_scale,
         )  # fmt: skip
         cost, text, _, state, counts = lists
         found: dict[int, tuple[float, float, int, int]] = {}

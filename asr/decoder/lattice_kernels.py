@@ -113,12 +113,12 @@ def spell(text: int, unit: int, unit_begin: Any, unit_symbol: Any) -> int:
 @nb.njit(cache=True, nogil=True)
 def kbest(
     records: Any, width: int, beam: float, unit_begin: Any, unit_symbol: Any,
-    lm: Any, lm_start: int, old_scale: float, new_scale: float,
+    lm: Any, lm_start: int, rescore: bool, old_scale: float, new_scale: float,
 ) -> tuple[Any, Any, Any, Any, Any]:  # fmt: skip
     """The ``width`` best different texts that lead to each record.
 
-    The cost of an entry is what it loses to the best path through its record. Where ``new_scale``
-    is not 0, the language model's scores (at ``old_scale``) are replaced by those of ``lm``.
+    The cost of an entry is what it loses to the best path through its record. With ``rescore``
+    the language model's scores (at ``old_scale``) are replaced by those of ``lm``.
 
     Returns cost float64, text int64 (hash), back int32 (2 · entry of the record before, plus 1
     where that is ``other``), state int32 (of ``lm``), all [N, width], and how many: int32 [N].
@@ -139,7 +139,7 @@ def kbest(
             added, following, spelled = 0.0, state[p, k], text[p, k]
             if unit >= 0:
                 spelled = spell(spelled, unit, unit_begin, unit_symbol)
-                if new_scale != 0.0:
+                if rescore:
                     logp, following = lm_step(lm, following, unit)
                     added = old_scale * records.lm[r] - new_scale * logp
             count = _insert(cost[r], text[r], back[r], state[r], count,

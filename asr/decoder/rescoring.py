@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from asr.decoder.confidence import MOST_TEXTS
 from asr.decoder.lattice import Hypothesis
 from asr.errors import UsageError
 from asr.lm.morphology import MorphemeModel
@@ -27,8 +28,10 @@ class RescoringConfig:
     lm_change: float = -0.2
 
     def __post_init__(self) -> None:
-        if not isinstance(self.count, int) or self.count < 1:
-            raise UsageError(f"count must be a whole number of at least 1, not {self.count}")
+        if not isinstance(self.count, int) or not 1 <= self.count <= MOST_TEXTS:
+            raise UsageError(
+                f"count must be a whole number from 1 to {MOST_TEXTS}, not {self.count}"
+            )
         if not (math.isfinite(self.lm_change) and 0 <= self.morph_scale < math.inf):
             raise UsageError("morph_scale must be a number and not negative, lm_change a number")
 

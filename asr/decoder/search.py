@@ -98,12 +98,8 @@ class Decoder:
         words = self.language.units
         if graph.arc_unit.size and int(graph.arc_unit.max()) >= len(words):
             raise ModelError("the graph has units that the language model lacks; build it again")
-        for what, size, bits in (
-            ("graph", len(graph.kind), kernels.STATE_BITS),
-            ("language model", lm.states, kernels.LM_BITS),
-        ):
-            if size > 1 << bits:
-                raise ModelError(f"the {what} has {size} states; the search takes {1 << bits}")
+        _check_size("graph", len(graph.kind), kernels.STATE_BITS)
+        _check_size("language model", lm.states, kernels.LM_BITS)
         self.unit_table = UnitTable.of(words)
         self.initial = np.array([word.startswith(EOJEOL_MARK) for word in words])
         self.graph_start = int(graph.start[0])
@@ -133,6 +129,7 @@ class Decoder:
         """
         if lm.vocabulary.units != self.words:
             raise ModelError("the other language model has other units; build a graph for it")
+        _check_size("other language model", lm.states, kernels.LM_BITS)
         other = copy.copy(self)
         other.lm, other.language = lm, Language.of(lm, lookahead, row)
         other._ahead = state_ahead(self.hcl, lm)
@@ -347,3 +344,8 @@ class Search:
             for (unit, start), end in zip(steps, ends, strict=True)
             if unit != PAUSE
         )
+
+
+def _check_size(what: str, states: int, bits: int) -> None:
+    if states > 1 << bits:
+        raise ModelError(f"the {what} has {states} states; the search takes {1 << bits}")

@@ -22,13 +22,14 @@ class Heard:
 
     Attributes:
         eojeols: the best text.
-        alternatives: the N best texts with their shares of the probability, best first.
-        first: the best of the search itself, before rescoring; None without a lattice.
+        alternatives: the texts that were considered with their shares of the probability, best
+            first; the first is that of ``eojeols``.
+        first: the best of the search itself, before rescoring.
     """
 
     eojeols: tuple[Eojeol, ...]
-    alternatives: tuple[tuple[str, float], ...] = ()
-    first: Hypothesis | None = None
+    alternatives: tuple[tuple[str, float], ...]
+    first: Hypothesis
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,44 +50,33 @@ class UtteranceDecoder:
     rescorer: Rescorer | None = None
     bias: BiasAutomaton | None = None
 
-    def decode(self, scores: NDArray[np.float32], nbest: int = 0) -> Heard | None:
-        """Decode an utterance: float32 [T, pdfs]; None where the search lost every path.
-
-        Args:
-            nbest: how many alternatives to give.
-        """
+    def decode(self, scores: NDArray[np.float32]) -> Heard | None:
+        """Decode an utterance: float32 [T, pdfs]; None where the search lost every path."""
         search = self.decoder.search(self.config, self.bias)
         search.advance(scores)
-        return self.conclude(search, nbest)
+        return self.conclude(search)
 
-    def conclude(self, search: Search, nbest: int = 0) -> Heard | None:
+    def conclude(self, search: Search) -> Heard | None:
         """What a search has found, as if the utterance ended here."""
-        lattice = search.lattice() if self.config.lattice_beam > 0 else None
+        lattice = search.lattice()
         if lattice is None:
-            return self._best_only(search)
-        count = max(nbest, 1 if self.rescorer is None else self.rescorer.config.count)
+            return None
+        count = self.confidence.count if self.rescorer is None else self.rescorer.config.count
         hypotheses = lattice.nbest(count)
         first = hypotheses[0]
         if self.rescorer is not None:
             hypotheses = self.rescorer.rescored(hypotheses)
-        eojeols = with_confidences(hypotheses[0], hypotheses, lattice, self.confidence)
-        alternatives = self._alternatives(hypotheses, nbest)
-        return Heard(tuple(eojeols), alternatives, first)
+        if self.config.lattice_beam > 0:
+            eojeols = with_confidences(hypotheses[0], hypotheses, lattice, self.confidence)
+        else:  # nothing is known of what else it could have been
+            eojeols = [Eojeol(group, None) for group in eojeols_of(hypotheses[0].units)]
+        return Heard(tuple(eojeols), self._shares(hypotheses), first)
 
-    def _best_only(self, search: Search) -> Heard | None:
-        path = search.best_path()
-        if not path.units and not path.complete:
-            return None
-        eojeols = tuple(Eojeol(group, None) for group in eojeols_of(path.units))
-        return Heard(eojeols)
-
-    def _alternatives(
-        self, hypotheses: Sequence[Hypothesis], count: int
-    ) -> tuple[tuple[str, float], ...]:
+    def _shares(self, hypotheses: Sequence[Hypothesis]) -> tuple[tuple[str, float], ...]:
         scores = np.array([hypothesis.score for hypothesis in hypotheses])
         shares = np.exp(self.confidence.scale * (scores - scores.max()))
         shares /= shares.sum()
         return tuple(
             (text_of(hypothesis), float(share))
-            for hypothesis, share in zip(hypotheses[:count], shares, strict=False)
+            for hypothesis, share in zip(hypotheses, shares, strict=True)
         )

@@ -135,9 +135,8 @@ class Bench:
         rescorer = None
         if variant.rescoring is not None:
             rescorer = Rescorer(variant.rescoring, self._model)
-        search = decoder.search(variant.decoder)
-        search.advance(self._utterances[0].scores)  # compiles what is not compiled yet
-        if self._hypotheses(decoder, self._utterances[0], variant, larger, rescorer) is None:
+        # compiles what is not compiled yet
+        if not self._hypotheses(decoder, self._utterances[0], variant, larger, rescorer):
             raise SystemExit(f"{variant.name}: nothing was found in the first utterance")
         began = time.process_time()
         texts = []

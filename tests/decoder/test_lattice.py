@@ -13,6 +13,7 @@ from asr.decoder.config import DecoderConfig
 from asr.decoder.lattice import Lattice
 from asr.decoder.records import PAUSE, UNION
 from asr.decoder.search import Decoder
+from asr.errors import ModelError, UsageError
 from asr.graph.emissions import EmissionModel
 from asr.graph.hcl import compile_hcl
 from asr.graph.lexicon import SILENCE, START, Kind, State, SyllableLexicon
@@ -194,6 +195,33 @@ def test_rescoring_gives_what_a_search_with_the_other_model_gives(decoder, lexic
     found = lattice_of(decoder, scores).rescored(other, lm_scale=0.8, count=5, width=5000)
     best = sorted(expected.values(), reverse=True)[:5]
     assert [h.score for h in found] == pytest.approx(best, abs=1e-3)
+
+
+def test_rescoring_without_the_model_takes_its_scores_out(decoder) -> None:
+    lattice = lattice_of(decoder, random_scores(1, 6))
+    found = lattice.rescored(decoder, lm_scale=0.0, count=3, width=5000)
+    plain = lattice.nbest(5000)
+    best = sorted((h.acoustic + h.bonus for h in plain), reverse=True)[:3]
+    assert [h.score for h in found] == pytest.approx(best, abs=1e-3)
+
+
+def test_lists_without_texts_and_models_of_other_units_are_refused(decoder, lexicon) -> None:
+    lattice = lattice_of(decoder, random_scores(1, 6))
+    with pytest.raises(UsageError, match="at least 1"):
+        lattice.nbest(0)
+    table = {
+        ((left, Position.NONE), (phone, Position.NONE)): (pdf(phone), pdf(phone) + 1)
+        for left in NAMES
+        for phone in NAMES
+    }
+    vocabulary = Vocabulary((*SPECIALS, *UNITS[:3]))
+    orders = (NgramOrder(np.zeros(6, np.int32), np.arange(6, dtype=np.uint16),
+                         np.full(6, -2, np.float32), np.zeros(6, np.float32)),)  # fmt: skip
+    other = build_automaton(NgramModel(vocabulary, orders))
+    few = SyllableLexicon(UNITS[:3].__contains__)
+    graph = compile_hcl(few, EmissionModel(table, has_positions=False), vocabulary.ids)
+    with pytest.raises(ModelError, match="other units"):
+        lattice.rescored(Decoder(graph, other))
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.3])

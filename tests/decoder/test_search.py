@@ -219,6 +219,13 @@ def test_beams_and_max_active_bound_the_tokens(decoder: Decoder) -> None:
     assert kept[0] < kept[-1] < all_of_them
 
 
+@pytest.mark.parametrize("config", ({"max_active": 1}, {"max_active": 3, "lm_scale": 0.0}))
+def test_moves_that_tie_are_not_all_lost(config: dict[str, float], decoder: Decoder) -> None:
+    search = searched(decoder, np.zeros((30, NUM_PDFS), np.float32), **config)
+    assert search.active >= 1
+    assert search.best_path().score > -math.inf
+
+
 def test_a_unit_ends_where_the_pause_begins(decoder: Decoder) -> None:
     """▁나 for ten frames, a pause of ten, ▁안 다: the pause belongs to no unit."""
     spoken = [("SIL", "n"), ("n", "a"), ("a", "SIL"), ("SIL", "a"), ("a", "n2"), ("n2", "d"),
