@@ -31,6 +31,7 @@ from asr.decoder.config import DecoderConfig
 from asr.decoder.rescoring import RescoringConfig
 from asr.decoder.search import Decoder
 from asr.errors import ModelError, UsageError
+from asr.graph.bias import BiasConfig
 from asr.graph.bias_words import BiasWord, read_words_file
 from asr.graph.grammar import Grammar, load_grammar
 from asr.graph.hcl import HclGraph
@@ -115,9 +116,6 @@ class Model:
         """Graph and language model, for searches of one's own."""
         return self._recognizer.decoder
 
-    _scorer = scorer
-    _decoder = decoder
-
     @property
     def decoder_config(self) -> DecoderConfig:
         """The model's own search options."""
@@ -127,6 +125,11 @@ class Model:
     def rescoring(self) -> RescoringConfig | None:
         """The model's own options for choosing among the N best texts; None: it does not."""
         return self._recognizer.rescoring
+
+    @property
+    def bias(self) -> BiasConfig:
+        """How much user words are boosted."""
+        return self._recognizer.bias
 
     def add_words(
         self,
@@ -173,6 +176,7 @@ class Model:
         *,
         decoder: DecoderConfig | None = None,
         rescoring: RescoringConfig | Literal["model"] | None = "model",
+        bias: BiasConfig | None = None,
     ) -> Model:
         """The same model with other options.
 
@@ -180,12 +184,16 @@ class Model:
             decoder: search options other than the model's own.
             rescoring: how to choose among the N best texts; None: take the search's best; "model":
                 as the model does.
+            bias: how much user words are boosted, other than usually.
         """
         if not (rescoring in (None, "model") or isinstance(rescoring, RescoringConfig)):
             raise UsageError(f"rescoring is a RescoringConfig, None or 'model', not {rescoring!r}")
         chosen = self.rescoring if isinstance(rescoring, str) else rescoring
         config = decoder or self.decoder_config
-        return self._with(replace(self._recognizer, config=config, rescoring=chosen))
+        bias = bias or self.bias
+        return self._with(
+            replace(self._recognizer, config=config, rescoring=chosen, bias=bias)
+        )
 
     def _with(self, recognizer: SegmentRecognizer) -> Model:
         other = copy.copy(self)

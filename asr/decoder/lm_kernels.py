@@ -11,7 +11,7 @@ from asr.graph.bias import bias_step
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def _lower_bound(words: Any, low: int, high: int, word: int) -> int:
+def _lower_bound(words: Any, low: Any, high: Any, word: Any) -> Any:
     """The first place from ``low`` on (``high`` if none) where ``words`` is not below ``word``."""
     while low < high:
         middle = (low + high) >> 1
@@ -50,7 +50,7 @@ def bias_unit(words: Any, state: int, unit: int) -> tuple[float, int]:
 @nb.njit(cache=True, nogil=True, inline="always")
 def score_labels(
     units: Any, first: int, last: int, begin: Any, words: Any, nexts: Any, logps: Any,
-    backoff_states: Any, backoff_logps: Any, logp: Any, following: Any, slot: int, lm_state: int,
+    backoff_states: Any, backoff_logps: Any, logp: Any, following: Any, slot: Any, lm_state: int,
 ) -> None:  # fmt: skip
     """Score ``units[first:last]``, which a vowel state may spell out (they differ in their codas).
 
@@ -81,6 +81,6 @@ def score_labels(
         lm_state = backoff_states[lm_state]
     for label in range(labels):
         if following[slot, label] < 0:  # the unigram state holds every word, in order
-            place = np.intp(begin[0] + units[first + label])
-            logp[slot, label] = backoff + logps[place]
-            following[slot, label] = nexts[place]
+            at = np.intp(begin[0] + units[first + label])
+            logp[slot, label] = backoff + logps[at]
+            following[slot, label] = nexts[at]

@@ -24,7 +24,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,7 @@ def word_lists(
 
 def with_config(model: Model, config: BiasConfig) -> Model:
     """The model with other boosts than it has by itself."""
-    return model._with(replace(model._recognizer, bias=config))
+    return model.with_options(bias=config)
 
 
 def run(
@@ -197,7 +197,7 @@ def prepared(model: Model, tally: Tally) -> Model:
     """The model with the words of a list; notes the seconds that it takes to build them."""
     if not tally.words:
         return model
-    scale, config = model.decoder_config.lm_scale, model._recognizer.bias
+    scale, config = model.decoder_config.lm_scale, model.bias
     build_bias(make_words(tally.words[:1]), model.decoder.lm, config, scale)  # compiles
     begin = time.perf_counter()
     build_bias(make_words(tally.words), model.decoder.lm, config, scale)
