@@ -8,8 +8,8 @@ then along those that take none, level by level (a non-emitting state's level is
 it), so that each token is complete before its arcs are followed. Arcs are sorted by cost: a state's
 walk ends at the first arc that cannot pass.
 
-What a token's path has said is a record (:mod:`asr.decoder.records`). The record of a unit is
-written only when the path goes on into the next frame; most do not.
+What a token's path has said is a record (:mod:`asr.decoder.static_records`). The record of a unit
+is written only when the path goes on into the next frame; most do not.
 """
 
 from __future__ import annotations
@@ -20,77 +20,38 @@ import numba as nb
 import numpy as np
 
 from asr.decoder.prefetch import prefetch
-from asr.decoder.records import PAUSE, UNION
+from asr.decoder.records import PAUSE
+from asr.decoder.static_records import (
+    COUNT,
+    EMITTING,
+    FRAME,
+    FULL,
+    MADE,
+    RECORDS_FULL,
+    ROW,
+    SIDE,
+    TOKENS_FULL,
+    alike,
+    holds,
+    union,
+    write,
+)
 
 NEGATIVE = -1e30
 #: Fields of a state's row: its first arc, its first arc that takes no frame, self-loop pdf, and (as
 #: float32) what a further frame costs.
 FIRST, SILENT, LOOP, LOOP_COST = range(4)
-#: Fields of a record's row, as in asr.decoder.records; a union's loss lies in an array of its own.
-PREVIOUS, OTHER, SAID, START = range(4)
 #: Fields of an arc's row: target, cost (as float32), pdf of the target (with flags) or the target's
 #: level, unit.
 TARGET, COST, PDF, UNIT = range(4)
 PDF_MASK = (1 << 20) - 1
 BEGINS = 1 << 20  # flag of an arc on which a unit begins
 PAUSES = 1 << 21  # flag of an arc into a pause
-#: Where a search stands: the next row of scores, the frame, its emitting tokens, all its tokens,
-#: the records made, which side of the token arrays holds the tokens, and what ran full.
-ROW, FRAME, EMITTING, COUNT, MADE, SIDE, FULL = range(7)
-RECORDS_FULL, TOKENS_FULL = 1, 2
 #: More records than the step along one arc may make.
 RECORDS_PER_ARC = 4
-#: How far down a union's better side an equal history is looked for.
-DEPTH = 4
 #: How many tokens ahead memory is asked for.
 AHEAD = 12
 UNWRITTEN = -2
-
-
-@nb.njit(cache=True, nogil=True)
-def _alike(records: Any, one: int, other: int) -> bool:
-    """Whether two records say the same after the same history (they may differ in their ends)."""
-    if one == other:
-        return True
-    if one < 0 or other < 0:
-        return False
-    return bool(
-        records[one, SAID] == records[other, SAID]
-        and records[one, SAID] != UNION
-        and records[one, PREVIOUS] == records[other, PREVIOUS]
-        and records[one, START] == records[other, START]
-    )
-
-
-@nb.njit(cache=True, nogil=True)
-def _holds(records: Any, record: int, other: int) -> bool:
-    """Whether the best history of ``record`` is that of ``other``, as far as is quickly seen."""
-    for _ in range(DEPTH):
-        if _alike(records, record, other):
-            return True
-        if record < 0 or records[record, SAID] != UNION:
-            return False
-        record = records[record, PREVIOUS]
-    return False
-
-
-@nb.njit(cache=True, nogil=True)
-def _write(records: Any, made: int, previous: int, other: int, said: int, start: int) -> int:
-    """Write record ``made``; the next number."""
-    records[made, PREVIOUS] = previous
-    records[made, OTHER] = other
-    records[made, SAID] = said
-    records[made, START] = start
-    return made + 1
-
-
-@nb.njit(cache=True, nogil=True)
-def _union(
-    records: Any, losses: Any, made: int, better: int, worse: int, frame: int, loss: float
-) -> int:
-    """Write record ``made``: two histories met, one of them ``loss`` worse; the next number."""
-    losses[made] = loss
-    return _write(records, made, better, worse, UNION, frame)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -156,7 +117,7 @@ def close(
             arc += np.uintp(1)
             root = source_of[i]
             if unit >= 0 and unit_of[root] >= 0:
-                made = _write(records, made, record_of[root], -1, unit_of[root], start_of[root])
+                made = write(records, made, record_of[root], -1, unit_of[root], start_of[root])
                 record_of[root] = made - 1
                 unit_of[root] = -1
             there: Any = np.intp(place[target])
@@ -177,7 +138,7 @@ def close(
                     if unit >= 0 or root != source_of[there]:
                         for source in (root, source_of[there]):
                             if unit_of[source] >= 0:
-                                made = _write(
+                                made = write(
                                     records, made, record_of[source], -1, unit_of[source],
                                     start_of[source],
                                 )  # fmt: skip
@@ -185,17 +146,17 @@ def close(
                                 unit_of[source] = -1
                         mine, yours = record_of[root], record_of[source_of[there]]
                         if unit >= 0:
-                            made = _write(records, made, mine, -1, unit, start_of[i])
+                            made = write(records, made, mine, -1, unit, start_of[i])
                             mine = made - 1
                         if gap > 0:
-                            if not _alike(records, mine, yours):
-                                made = _union(records, losses, made, mine, yours, frame, gap)
+                            if not alike(records, mine, yours):
+                                made = union(records, losses, made, mine, yours, frame, gap)
                                 mine = made - 1
                             scores[there] = new
                             start_of[there] = start_of[i]
                             yours = mine
-                        elif not _holds(records, yours, mine):
-                            made = _union(records, losses, made, yours, mine, frame, -gap)
+                        elif not holds(records, yours, mine):
+                            made = union(records, losses, made, yours, mine, frame, -gap)
                             yours = made - 1
                         record_of[there] = yours
                         unit_of[there] = -1
@@ -324,7 +285,7 @@ def _step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) 
                 source = source_of[i]
                 if unit_of[source] >= 0:
                     mine = made
-                    made = _write(
+                    made = write(
                         records, made, old_record[source], -1, unit_of[source], old_start[source]
                     )
                     old_record[source] = mine
@@ -333,10 +294,10 @@ def _step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) 
             said = mine
             began = start
             if unit >= 0:
-                made = _write(records, made, said, -1, unit, start)
+                made = write(records, made, said, -1, unit, start)
                 said = made - 1
             if flags & PAUSES:
-                made = _write(records, made, said, -1, PAUSE, frame)
+                made = write(records, made, said, -1, PAUSE, frame)
                 said = made - 1
             if flags & BEGINS:
                 began = frame
@@ -351,12 +312,12 @@ def _step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) 
             elif abs(gap) <= lattice_beam:
                 yours = record_of[there]
                 if gap > 0:
-                    if not _alike(records, said, yours):
-                        made = _union(records, losses, made, said, yours, frame, gap)
+                    if not alike(records, said, yours):
+                        made = union(records, losses, made, said, yours, frame, gap)
                         said = made - 1
                 else:
-                    if not _holds(records, yours, said):
-                        made = _union(records, losses, made, yours, said, frame, -gap)
+                    if not holds(records, yours, said):
+                        made = union(records, losses, made, yours, said, frame, -gap)
                         record_of[there] = made - 1
                     continue
             scores[there] = new
@@ -394,59 +355,3 @@ def advance(graph: Any, options: Any, tokens: Any, trail: Any, loglikes: Any, at
         at[SIDE] = 1 - at[SIDE]
         at[ROW] += 1
         at[FRAME] += 1
-
-
-@nb.njit(cache=True, nogil=True)
-def collect(tokens: Any, trail: Any, at: Any) -> None:
-    """Keep only the records that a token's history holds, in their order."""
-    records, losses = trail.records, trail.losses
-    made, side = at[MADE], at[SIDE]
-    record_of, source_of = tokens.record[side], tokens.source[side]
-    number = np.full(made, -1, np.int32)
-    for i in range(at[COUNT]):
-        if source_of[i] == i and record_of[i] >= 0:
-            number[record_of[i]] = 0
-    for r in range(made - 1, -1, -1):
-        if number[r] == 0:
-            for field in (PREVIOUS, OTHER):
-                if records[r, field] >= 0:
-                    number[records[r, field]] = 0
-    kept = 0
-    for r in range(made):
-        if number[r] < 0:
-            continue
-        number[r] = kept
-        for field in (PREVIOUS, OTHER):
-            before = records[r, field]
-            records[kept, field] = number[before] if before >= 0 else -1
-        records[kept, SAID] = records[r, SAID]
-        records[kept, START] = records[r, START]
-        losses[kept] = losses[r]
-        kept += 1
-    for i in range(at[COUNT]):
-        if source_of[i] == i and record_of[i] >= 0:
-            record_of[i] = number[record_of[i]]
-    at[MADE] = kept
-
-
-@nb.njit(cache=True, nogil=True)
-def write_all(tokens: Any, trail: Any, at: Any) -> int:
-    """Write the record of every token, so that all of them are readable; 0, or what ran full."""
-    side, made = at[SIDE], at[MADE]
-    start_of, unit_of = tokens.start[side], tokens.unit[side]
-    record_of, source_of = tokens.record[side], tokens.source[side]
-    for i in range(at[COUNT]):
-        if made == len(trail.losses):
-            at[MADE] = made
-            return RECORDS_FULL
-        source = source_of[i]
-        if unit_of[source] >= 0:
-            made = _write(
-                trail.records, made, record_of[source], -1, unit_of[source], start_of[source]
-            )
-            record_of[source] = made - 1
-            unit_of[source] = -1
-        record_of[i] = record_of[source]
-        source_of[i] = i
-    at[MADE] = made
-    return 0

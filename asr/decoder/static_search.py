@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.decoder import static_kernels as kernels
+from asr.decoder import static_records as trails
 from asr.decoder.config import DecoderConfig
 from asr.decoder.language import UnitTable
 from asr.decoder.lattice import DecodedUnit, Endings, Lattice
@@ -143,7 +144,7 @@ class StaticSearch:
         tokens, at = self._tokens, self._at
         tokens.state[0, 0] = self._decoder.start
         tokens.record[0, 0] = tokens.unit[0, 0] = -1
-        at[kernels.EMITTING] = 1
+        at[trails.EMITTING] = 1
         graph, options = self._decoder._graph, self._options
         while full := kernels.close(
             graph, options, self._tokens, self._trail, at, 0, -options.beam, 0
@@ -153,34 +154,34 @@ class StaticSearch:
     @property
     def frames(self) -> int:
         """Frames searched so far."""
-        return int(self._at[kernels.FRAME])
+        return int(self._at[trails.FRAME])
 
     @property
     def active(self) -> int:
         """Tokens alive after the last frame, those in non-emitting states included."""
-        return int(self._at[kernels.COUNT])
+        return int(self._at[trails.COUNT])
 
     def advance(self, loglikes: NDArray[np.float32]) -> None:
         """Search on through ``loglikes``: float32 [T, pdfs], log-likelihoods or chain scores."""
         scores = self._decoder.check_scores(loglikes)
         at = self._at
-        at[kernels.ROW] = 0
-        while at[kernels.ROW] < len(scores):
+        at[trails.ROW] = 0
+        while at[trails.ROW] < len(scores):
             kernels.advance(
                 self._decoder._graph, self._options, self._tokens, self._trail, scores, at
             )
-            if at[kernels.FULL]:
-                self._make_room(int(at[kernels.FULL]))
-                at[kernels.FULL] = 0
+            if at[trails.FULL]:
+                self._make_room(int(at[trails.FULL]))
+                at[trails.FULL] = 0
 
     def _make_room(self, full: int) -> None:
-        if full == kernels.TOKENS_FULL:
+        if full == trails.TOKENS_FULL:
             self._tokens = _grown_tokens(self._tokens)
             return
-        kernels.collect(self._tokens, self._trail, self._at)
+        trails.collect(self._tokens, self._trail, self._at)
         stuck = self._collected == self.frames  # one frame may need more than was freed
         self._collected = self.frames
-        if stuck or 2 * int(self._at[kernels.MADE]) > len(self._trail.losses):
+        if stuck or 2 * int(self._at[trails.MADE]) > len(self._trail.losses):
             self._trail = _grown_trail(self._trail)
 
     def best_path(self) -> BestPath:
@@ -202,7 +203,7 @@ class StaticSearch:
         endings, complete = self._endings()
         if len(endings.score) == 0:
             return None
-        made = int(self._at[kernels.MADE])
+        made = int(self._at[trails.MADE])
         return Lattice(
             _records(self._trail, made),
             made,
@@ -216,9 +217,9 @@ class StaticSearch:
 
     def _endings(self) -> tuple[Endings, bool]:
         """Where the utterance may end; else every token, and false."""
-        while full := kernels.write_all(self._tokens, self._trail, self._at):
+        while full := trails.write_all(self._tokens, self._trail, self._at):
             self._make_room(full)
-        side, count = int(self._at[kernels.SIDE]), self.active
+        side, count = int(self._at[trails.SIDE]), self.active
         score = self._tokens.score[side, :count].copy()
         record = self._tokens.record[side, :count].copy()
         cost = self._decoder.final_cost[self._tokens.state[side, :count]]
@@ -231,10 +232,10 @@ class StaticSearch:
     def _trace(self, record: int) -> list[tuple[int, int]]:
         records, steps = self._trail.records, []
         while record >= 0:
-            if records[record, kernels.SAID] != UNION:
-                said, start = records[record, kernels.SAID], records[record, kernels.START]
+            if records[record, trails.SAID] != UNION:
+                said, start = records[record, trails.SAID], records[record, trails.START]
                 steps.append((int(said), int(start)))
-            record = int(records[record, kernels.PREVIOUS])
+            record = int(records[record, trails.PREVIOUS])
         return steps[::-1]
 
     def _units(self, steps: list[tuple[int, int]]) -> tuple[DecodedUnit, ...]:
@@ -319,12 +320,12 @@ def _records(trail: _Trail, made: int) -> Records:
     """The records as a lattice takes them; all scores are of the path as a whole."""
     rows = np.ascontiguousarray(trail.records[:made].T)
     nothing = np.zeros(made, np.float32)
-    loss = np.where(rows[kernels.SAID] == UNION, trail.losses[:made], np.float32(0.0))
+    loss = np.where(rows[trails.SAID] == UNION, trail.losses[:made], np.float32(0.0))
     return Records(
-        previous=rows[kernels.PREVIOUS],
-        other=rows[kernels.OTHER],
-        unit=rows[kernels.SAID],
-        start=rows[kernels.START],
+        previous=rows[trails.PREVIOUS],
+        other=rows[trails.OTHER],
+        unit=rows[trails.SAID],
+        start=rows[trails.START],
         lm=nothing,
         bonus=nothing,
         loss=loss,

@@ -13,10 +13,10 @@ from static_cases import (
     tiny_lm,
 )
 
-from asr.decoder import static_kernels as kernels
 from asr.decoder import static_search
 from asr.decoder.config import DecoderConfig
 from asr.decoder.search import Decoder
+from asr.decoder.static_records import MADE
 from asr.decoder.static_search import StaticDecoder, StaticSearch
 from asr.errors import ModelError
 from asr.graph.static_compile import compile_static
@@ -129,7 +129,7 @@ def test_records_that_nobody_holds_make_room(
     config = DecoderConfig(beam=25.0, lattice_beam=2.0)
     monkeypatch.setattr(static_search, "FIRST_RECORDS", 1 << 20)
     everything = searched(compiled[0], scores, config)
-    made = int(everything._at[kernels.MADE])
+    made = int(everything._at[MADE])
     monkeypatch.setattr(static_search, "FIRST_RECORDS", 256)
     frugal = searched(compiled[0], scores, config)
     assert len(frugal._trail.losses) < made / 4
