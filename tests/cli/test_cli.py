@@ -109,7 +109,7 @@ class CountingModel:
 
     sample_rate = 16000
 
-    def stream(self):
+    def stream(self, **detail):
         return CountingStream()
 
 
@@ -289,7 +289,7 @@ from asr.result import Result
 
 class Model:
     sample_rate = 16000
-    def stream(self): return self
+    def stream(self, **detail): return self
     def accept(self, block): print("heard", flush=True); time.sleep(0.2)
     def finish(self): return Result((), 1.0)
 
