@@ -18,8 +18,20 @@ use_environment() {
     if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
         echo "Installing Malsori and its requirements${extras:+ ($extras)} in $VIRTUAL_ENV"
         python -m pip install --quiet --disable-pip-version-check -e ".${extras:+[$extras]}"
+        remove_leftovers
         echo "$wanted" > "$stamp"
     fi
+}
+
+# An installation that this one replaced leaves its compiled search kernels behind, and a folder of
+# them without any code would hide the source tree from Python.
+remove_leftovers() {
+    local folder
+    for folder in "$VIRTUAL_ENV"/lib/python3*/site-packages/asr; do
+        if [ -d "$folder" ] && [ ! -e "$folder/__init__.py" ]; then
+            rm -r "$folder"
+        fi
+    done
 }
 
 find_python() {

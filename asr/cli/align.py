@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("asr.align")
 
+_FILE_NAME = re.compile(r"\S+\.(?:txt|text|lab|trn)", re.IGNORECASE)
+"""What a mistyped name of a file looks like; nobody says such a text."""
 _MOST_NAMED = 8
 
 
@@ -140,6 +143,8 @@ def _text(text: str) -> str:
         is_file = Path(text).is_file()
     except (OSError, ValueError):  # too long for a name, or with characters that no name has
         is_file = False
+    if not is_file and _FILE_NAME.fullmatch(text):
+        raise DataError(f"{text}: no such file; give the text itself, or a file that holds it")
     return _read(Path(text)) if is_file else text
 
 

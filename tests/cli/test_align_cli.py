@@ -106,3 +106,10 @@ def test_wrong_usage_exits_2_and_wrong_data_1(
         assert main(arguments) == code, arguments
         out, err = capsys.readouterr()
         assert out == "" and message in err and err.count("\n") == 1, (arguments, err)
+
+
+def test_a_mistyped_file_name_is_not_taken_for_the_text(
+    sample: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["align", str(sample), "nofile.txt"]) == 1
+    assert "no such file" in capsys.readouterr().err
