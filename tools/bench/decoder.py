@@ -223,6 +223,12 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
         for beam in args.beams:
             limits = {"beam": beam, "max_active": args.max_active, **common}
             runs[beam] = (limits, run_beam(workers, utterances, limits, args.rounds))
+            times = {
+                name: sum(answer["cpu_s"] for answer in answers.values())
+                for name, answers in runs[beam][1].items()
+            }
+            said = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items())
+            print(f"beam {beam:g}: {said}", file=sys.stderr, flush=True)
         report["memory"] = {name: worker.ask(do="memory") for name, worker in workers.items()}
         wide_limits = {"beam": args.wide_beam, "max_active": args.wide_active, **common}
         pair = {name: workers[name] for name in (KALDI, STATIC)}
