@@ -20,7 +20,7 @@ from asr.audio import check_samples
 from asr.decoder.batched import BatchedDecoder
 from asr.decoder.confidence import Eojeol, eojeols_of
 from asr.decoder.config import DecoderConfig
-from asr.decoder.search import BestPath
+from asr.decoder.path import BestPath
 from asr.errors import ModelError, UsageError
 from asr.graph.static_graph import StaticGraph
 from asr.jamo_times import Clock

@@ -37,8 +37,8 @@ from asr.graph.grammar import Grammar, load_grammar
 from asr.graph.hcl import HclGraph
 from asr.lm.automaton import LmAutomaton
 from asr.models import resolve
-from asr.result import Result, Segment
-from asr.segment_recognizer import Detail, SegmentRecognizer, Shared
+from asr.result import Detail, Result, Segment
+from asr.segment_recognizer import SegmentRecognizer, Shared
 from asr.segmenting import SegmentCutter, SegmentingConfig, SoundSegment
 
 

@@ -18,12 +18,34 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from asr.alignment import Jamo, Syllable
-from asr.errors import DataError
+from asr.errors import DataError, UsageError
 
 FORMAT = "malsori-result"
 VERSION = 1
 TIME_DIGITS = 3
 """Decimals of a second kept in JSON: a frame is 10 ms."""
+
+
+MOST_ALTERNATIVES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What a result tells beside words and their times.
+
+    Attributes:
+        nbest: how many alternatives each segment has.
+        jamo: whether segments have the times of syllables and jamo.
+    """
+
+    nbest: int = 0
+    jamo: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.nbest, int) or not 0 <= self.nbest <= MOST_ALTERNATIVES:
+            raise UsageError(
+                f"nbest must be a whole number from 0 to {MOST_ALTERNATIVES}, not {self.nbest}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from asr.decoder.align import Aligner, linear_steps
 from asr.decoder.closed import ClosedDecoder, piece_frames
 from asr.decoder.confidence import ConfidenceConfig, Eojeol
 from asr.decoder.config import DecoderConfig
-from asr.decoder.lattice import DecodedUnit
+from asr.decoder.path import DecodedUnit
 from asr.decoder.rescoring import Rescorer, RescoringConfig
 from asr.decoder.search import Decoder
 from asr.decoder.utterance import Heard, UtteranceDecoder
@@ -26,33 +26,13 @@ from asr.graph.bias import BiasConfig, build_bias
 from asr.graph.bias_words import BiasWord, make_words
 from asr.graph.bias_written import WrittenForms, WrittenSpan
 from asr.graph.grammar import Grammar
-from asr.hangul.jamo import decompose
+from asr.hangul.jamo import CODAS, decompose
 from asr.jamo_times import Clock, jamo_times, syllable_times
 from asr.lm.morphology import MorphemeModel
-from asr.result import Alternative, Segment, Word
+from asr.result import Alternative, Detail, Segment, Word
 from asr.segmenting import SoundSegment
 
 log = logging.getLogger(__name__)
-MOST_ALTERNATIVES = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Detail:
-    """What a result tells beside words and their times.
-
-    Attributes:
-        nbest: how many alternatives each segment has.
-        jamo: whether segments have the times of syllables and jamo.
-    """
-
-    nbest: int = 0
-    jamo: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.nbest, int) or not 0 <= self.nbest <= MOST_ALTERNATIVES:
-            raise UsageError(
-                f"nbest must be a whole number from 0 to {MOST_ALTERNATIVES}, not {self.nbest}"
-            )
 
 
 class Shared:
@@ -253,14 +233,8 @@ _OPEN, _CLOSED, _LIQUID = "학교", "시장", "서울"
 
 
 def _stand_in_for(reading: str) -> str:
-    _, _, coda = decompose(reading[-1])
-    if coda == 0:
-        return _OPEN
-    return _LIQUID if coda == _RIEUL else _CLOSED
-
-
-_RIEUL = 8
-"""Index of ㄹ in asr.hangul.jamo.CODAS."""
+    coda = CODAS[decompose(reading[-1])[2]]
+    return {"": _OPEN, "ㄹ": _LIQUID}.get(coda, _CLOSED)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

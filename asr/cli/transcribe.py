@@ -12,12 +12,13 @@ import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from asr.cli.inputs import STDIN, Input, expand, output_paths, prepare_folder, utterance_ids
 from asr.cli.messages import describe, report
 from asr.cli.progress import SoundBar, shown_progress
 from asr.errors import AsrError, AudioError, UsageError
+from asr.result import MOST_ALTERNATIVES, Detail
 from asr.writers import WRITERS, get_writer
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ Heard = tuple["Result", AudioError | None]
 """The transcript, and what kept the rest of the sound from being read."""
 SHORTEST_SECONDS = 0.1
 """Nothing is said in less; such sound is recognised as silence, with a warning."""
-MOST_ALTERNATIVES = 100
 HOTWORD_BOOST = 2.0
 """Nats by which --hotwords are preferred; e^2 times as likely."""
 
@@ -126,13 +126,6 @@ def run(args: argparse.Namespace) -> int:
     finally:
         bar.close()
     return 1 if failures else 0
-
-
-class Detail(NamedTuple):
-    """What results tell beside words."""
-
-    nbest: int
-    jamo: bool
 
 
 def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:

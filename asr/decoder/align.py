@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from asr.decoder import align_kernels as kernels
 from asr.decoder.align_graph import Step, TextGraph, indexed, packed, phone_loop, text_graph
+from asr.decoder.path import checked_scores
 from asr.errors import DataError, ModelError, UsageError
 from asr.graph.hcl import HclGraph
 from asr.hangul.phones import CODA_PHONES, NUCLEUS_PHONES, ONSET_PHONES, PHONES
@@ -133,7 +134,7 @@ class Aligner:
             UsageError: steps that lead backwards.
         """
         config = config or AlignConfig()
-        loglikes = self._checked(scores)
+        loglikes = checked_scores(scores, self.num_pdfs)
         steps = sorted(steps)
         text = text_graph(self._hcl, self._graph, packed(steps, len(self._graph.unit_begin) - 1))
         left = kernels.frames_to_end(text)
@@ -155,16 +156,9 @@ class Aligner:
         What an alignment scores less is a measure of how well the text fits ("goodness of
         pronunciation": Witt and Young 2000).
         """
-        totals: NDArray[np.float64] = kernels.best_of_any_phones(self._loop, self._checked(scores))
+        loglikes = checked_scores(scores, self.num_pdfs)
+        totals: NDArray[np.float64] = kernels.best_of_any_phones(self._loop, loglikes)
         return totals
-
-    def _checked(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        if scores.ndim != 2 or scores.shape[1] < self.num_pdfs or not np.isfinite(scores).all():
-            raise ModelError(
-                f"the acoustic model gave scores of shape {scores.shape} or infinite ones; the "
-                f"graph needs finite ones of (frames, at least {self.num_pdfs})"
-            )
-        return np.ascontiguousarray(scores, np.float32)
 
     def _read(
         self,

@@ -32,9 +32,8 @@ from asr.decoder.batched_steps import (
     where,
 )
 from asr.decoder.config import DecoderConfig
-from asr.decoder.lattice import DecodedUnit
+from asr.decoder.path import BestPath, timed_units
 from asr.decoder.records import PAUSE
-from asr.decoder.search import BestPath
 from asr.errors import ModelError, UsageError
 from asr.graph.static_graph import StaticGraph
 
@@ -240,20 +239,11 @@ class _Batch:
         totals = (self._total + best.score).tolist()
         histories = self._records.trace(self._written(best).record)
         return [
-            BestPath(self._units(steps, int(end)), total, whole)
+            BestPath(timed_units(steps, int(end), self._decoder.units), total, whole)
             for steps, end, total, whole in zip(
                 histories, self._frames, totals, complete.tolist(), strict=True
             )
         ]
-
-    def _units(self, steps: list[tuple[int, int]], end: int) -> tuple[DecodedUnit, ...]:
-        """Units end where the next unit or pause begins."""
-        ends = [*(start for _, start in steps[1:]), end][: len(steps)]
-        return tuple(
-            DecodedUnit(self._decoder.units[unit], start, end, unit)
-            for (unit, start), end in zip(steps, ends, strict=True)
-            if unit != PAUSE
-        )
 
 
 def _checked_lengths(scores: Tensor, lengths: Tensor | None) -> NDArray[np.int64]:

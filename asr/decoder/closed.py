@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.decoder.config import DecoderConfig
-from asr.decoder.lattice import DecodedUnit, Hypothesis
+from asr.decoder.lattice import Hypothesis
+from asr.decoder.path import DecodedUnit
 from asr.decoder.rescoring import text_of
 from asr.decoder.search import Decoder
 from asr.graph.grammar import CompiledGrammar, Grammar
 from asr.graph.grammar_match import GrammarMatch
 from asr.graph.grammar_reject import PathScore, RejectConfig, grammar_confidence
+from asr.lm.units import EOJEOL_MARK
 
 CLOSED_CONFIG = DecoderConfig(
     beam=14.0, lm_scale=1.0, unit_bonus=0.0, space_bonus=0.0, lattice_beam=1.0
@@ -89,7 +91,7 @@ def piece_frames(
     match: GrammarMatch, units: Sequence[DecodedUnit]
 ) -> list[tuple[str, int, int]]:
     """The eojeol of a phrase as written, each with its first frame and the frame after its last."""
-    times = [(unit.start, unit.end) for unit in units for _ in unit.unit.lstrip("▁")]
+    times = [(unit.start, unit.end) for unit in units for _ in unit.unit.removeprefix(EOJEOL_MARK)]
     return [
         (piece.text, times[piece.begin][0], times[max(piece.begin, piece.end - 1)][1])
         for piece in match.pieces

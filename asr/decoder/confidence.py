@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.decoder.lattice import DecodedUnit, Hypothesis, Lattice
+from asr.decoder.lattice import Hypothesis, Lattice
+from asr.decoder.path import DecodedUnit
 from asr.errors import UsageError
 from asr.lm.units import EOJEOL_MARK
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from asr.decoder import lattice_kernels
 from asr.decoder.language import LmArrays, UnitTable
+from asr.decoder.path import DecodedUnit, timed_units
 from asr.decoder.records import PAUSE, UNION, Records
 from asr.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from asr.decoder.search import Decoder
 
-NO_UNIT = -9
 SLACK_FRAMES = 2
 """Units that start within so many frames of each other are the same unit for a confidence."""
 
@@ -30,17 +30,6 @@ _NO_LM = LmArrays(
     np.zeros(0, np.float32), np.zeros(1, np.int32), np.zeros(1, np.float32),
     np.zeros(1, np.int32), np.zeros((1, 1), np.uint8),
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedUnit:
-    """One LM unit of a path; ``start`` and ``end`` are frames, end exclusive."""
-
-    unit: str
-    start: int
-    end: int
-    id: int = NO_UNIT
-    """Its number in the language model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,18 +187,9 @@ class Lattice:
                 logp, state = lattice_kernels.lm_step(lm, state, int(records.unit[r]))
                 total_lm += logp
         bonus = float(records.bonus[said].sum(dtype=np.float64))
-        units = self._decoded(path)
+        steps = [(int(records.unit[r]), int(records.start[r])) for r in path]
+        units = timed_units(steps, self.frames, self._units.units)
         return Hypothesis(units, score, score - scale * total_lm - bonus, total_lm, bonus)
-
-    def _decoded(self, path: Sequence[int]) -> tuple[DecodedUnit, ...]:
-        starts = [int(self.records.start[r]) for r in path]
-        ends = [*starts[1:], self.frames][: len(starts)]
-        return tuple(
-            DecodedUnit(self._units.units[unit], start, end, unit)
-            for unit, start, end in zip(self.records.unit[list(path)].tolist(), starts, ends,
-                                        strict=True)
-            if unit != PAUSE
-        )  # fmt: skip
 
     def posteriors(self, scale: float = 1.0) -> NDArray[np.float64]:
         """The share of paths through each record: float64 [N]; paths weigh exp(scale · score)."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,17 +30,9 @@ from asr.decoder.arrays import (
 )
 from asr.decoder.config import DecoderConfig
 from asr.decoder.language import Language, UnitTable, UserWords
-from asr.decoder.lattice import DecodedUnit, Endings, Lattice
-from asr.decoder.records import (
-    PAUSE,
-    PREVIOUS,
-    SAID,
-    START,
-    UNION,
-    add_event,
-    grown_trail,
-    new_trail,
-)
+from asr.decoder.lattice import Endings, Lattice
+from asr.decoder.path import BestPath, DecodedUnit, checked_scores, timed_units, traced
+from asr.decoder.records import add_event, grown_trail, new_trail
 from asr.errors import ModelError
 from asr.graph.bias import BiasAutomaton
 from asr.graph.hcl import HclGraph
@@ -51,19 +42,6 @@ from asr.lm.automaton import LmAutomaton
 from asr.lm.units import EOJEOL_MARK
 
 __all__ = ["BestPath", "DecodedUnit", "Decoder", "Search"]
-
-
-@dataclass(frozen=True, slots=True)
-class BestPath:
-    """The best path: its units and its total score (nats; acoustic plus scaled LM and bonuses).
-
-    ``complete`` is false where no path could end the utterance properly and the best unfinished
-    one was taken; its score still holds look-ahead for what did not come.
-    """
-
-    units: tuple[DecodedUnit, ...]
-    score: float
-    complete: bool
 
 
 MEMO_ROWS = 1 << 14
@@ -158,21 +136,6 @@ class Decoder:
         cost = (self._graph.arc_cost - lm_scale * gained).astype(np.float32)
         return self._graph._replace(arc_cost=cost)
 
-    def check_scores(self, loglikes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Acoustic scores, float32 [T, pdfs] and C-contiguous.
-
-        Raises:
-            ModelError: fewer pdfs than the graph has, or values that are not finite.
-        """
-        if loglikes.ndim != 2 or loglikes.shape[1] < self.num_pdfs:
-            raise ModelError(
-                f"the acoustic model gave scores of shape {loglikes.shape}, "
-                f"the graph needs (frames, at least {self.num_pdfs})"
-            )
-        if not np.isfinite(loglikes).all():
-            raise ModelError("the acoustic model gave scores that are not finite numbers")
-        return np.ascontiguousarray(loglikes, np.float32)
-
 
 class Search:
     """The state of one utterance's search: feed scores with :meth:`advance`, then read the path."""
@@ -233,7 +196,7 @@ class Search:
 
     def advance(self, loglikes: NDArray[np.float32]) -> None:
         """Search on through ``loglikes``: float32 [T, pdfs], log-likelihoods or chain scores."""
-        scores = self._decoder.check_scores(loglikes)
+        scores = checked_scores(loglikes, self._decoder.num_pdfs)
         self._at[kernels.ROW] = 0
         while self._at[kernels.ROW] < len(scores):
             if self._at[kernels.FULL]:
@@ -268,10 +231,11 @@ class Search:
                 return BestPath((), -math.inf, False)
             token = int(np.argmax(self._tokens.score[: self.active]))
             score, unit, complete = float(self._tokens.score[token]), -1, False
-        steps = self._trace(int(self._tokens.record[token]))
+        steps = traced(self._trail.links, int(self._tokens.record[token]))
         if unit >= 0:
             steps.append((unit, int(self._tokens.start[token])))
-        return BestPath(self._units(steps), score, complete)
+        units = timed_units(steps, self.frames, self._decoder.words)
+        return BestPath(units, score, complete)
 
     def lattice(self) -> Lattice | None:
         """All paths so far within the lattice beam, as if the utterance ended here.
@@ -328,22 +292,6 @@ class Search:
         found.unit[:] = -1
         found.score[:] = self._tokens.score[: self.active]
         return found
-
-    def _trace(self, record: int) -> list[tuple[int, int]]:
-        links, steps = self._trail.links, []
-        while record >= 0:
-            if links[record, SAID] != UNION:
-                steps.append((int(links[record, SAID]), int(links[record, START])))
-            record = int(links[record, PREVIOUS])
-        return steps[::-1]
-
-    def _units(self, steps: list[tuple[int, int]]) -> tuple[DecodedUnit, ...]:
-        ends = [*(start for _, start in steps[1:]), self.frames][: len(steps)]
-        return tuple(
-            DecodedUnit(self._decoder.words[unit], start, end, unit)
-            for (unit, start), end in zip(steps, ends, strict=True)
-            if unit != PAUSE
-        )
 
 
 def _check_size(what: str, states: int, bits: int) -> None:

@@ -1,7 +1,7 @@
 """The records of the search on a static graph: written in its loops, and thinned out.
 
-As :mod:`asr.decoder.records`, but a row a record, which is written in one place of memory, and
-without scores of the language model, which a static graph does not tell apart.
+Rows as in :class:`asr.decoder.records.Trail`; a union's loss lies in an array of its own, and there
+are no scores of the language model, which a static graph does not tell apart.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from asr.decoder.records import UNION
+from asr.decoder.records import OTHER, PREVIOUS, SAID, START, UNION
 
-#: Fields of a record's row, as in asr.decoder.records; a union's loss lies in an array of its own.
-PREVIOUS, OTHER, SAID, START = range(4)
 #: Where a search stands: the next row of scores, the frame, its emitting tokens, all its tokens,
 #: the records made, which side of the token arrays holds the tokens, and what ran full.
 ROW, FRAME, EMITTING, COUNT, MADE, SIDE, FULL = range(7)

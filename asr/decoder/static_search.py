@@ -17,10 +17,9 @@ from asr.decoder import static_kernels as kernels
 from asr.decoder import static_records as trails
 from asr.decoder.config import DecoderConfig
 from asr.decoder.language import UnitTable
-from asr.decoder.lattice import DecodedUnit, Endings, Lattice
-from asr.decoder.records import PAUSE, UNION, Records
-from asr.decoder.search import BestPath
-from asr.errors import ModelError
+from asr.decoder.lattice import Endings, Lattice
+from asr.decoder.path import BestPath, checked_scores, timed_units, traced
+from asr.decoder.records import UNION, Records
 from asr.graph.static_graph import Role, StaticGraph
 
 FIRST_RECORDS = 1 << 16
@@ -101,21 +100,6 @@ class StaticDecoder:
         """A new search for one utterance; the language model's options are in the graph."""
         return StaticSearch(self, config or DecoderConfig())
 
-    def check_scores(self, loglikes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Acoustic scores, float32 [T, pdfs] and C-contiguous.
-
-        Raises:
-            ModelError: fewer pdfs than the graph has, or values that are not finite.
-        """
-        if loglikes.ndim != 2 or loglikes.shape[1] < self.num_pdfs:
-            raise ModelError(
-                f"the acoustic model gave scores of shape {loglikes.shape}, "
-                f"the graph needs (frames, at least {self.num_pdfs})"
-            )
-        if not np.isfinite(loglikes).all():
-            raise ModelError("the acoustic model gave scores that are not finite numbers")
-        return np.ascontiguousarray(loglikes, np.float32)
-
 
 class StaticSearch:
     """The state of one utterance's search: feed scores with :meth:`advance`, then read the path.
@@ -163,7 +147,7 @@ class StaticSearch:
 
     def advance(self, loglikes: NDArray[np.float32]) -> None:
         """Search on through ``loglikes``: float32 [T, pdfs], log-likelihoods or chain scores."""
-        scores = self._decoder.check_scores(loglikes)
+        scores = checked_scores(loglikes, self._decoder.num_pdfs)
         at = self._at
         at[trails.ROW] = 0
         while at[trails.ROW] < len(scores):
@@ -191,8 +175,9 @@ class StaticSearch:
             log.warning("the search lost every path; use a wider beam")
             return BestPath((), -math.inf, False)
         best = int(np.argmax(endings.score))
-        steps = self._trace(int(endings.record[best]))
-        return BestPath(self._units(steps), float(endings.score[best]), complete)
+        steps = traced(self._trail.records, int(endings.record[best]))
+        units = timed_units(steps, self.frames, self._decoder.units)
+        return BestPath(units, float(endings.score[best]), complete)
 
     def lattice(self) -> Lattice | None:
         """All paths so far within the lattice beam, as if the utterance ended here.
@@ -228,23 +213,6 @@ class StaticSearch:
         if complete:
             score, record = score[final] - cost[final], record[final]
         return Endings(record, score, np.zeros(len(score), np.float32)), complete
-
-    def _trace(self, record: int) -> list[tuple[int, int]]:
-        records, steps = self._trail.records, []
-        while record >= 0:
-            if records[record, trails.SAID] != UNION:
-                said, start = records[record, trails.SAID], records[record, trails.START]
-                steps.append((int(said), int(start)))
-            record = int(records[record, trails.PREVIOUS])
-        return steps[::-1]
-
-    def _units(self, steps: list[tuple[int, int]]) -> tuple[DecodedUnit, ...]:
-        ends = [*(start for _, start in steps[1:]), self.frames][: len(steps)]
-        return tuple(
-            DecodedUnit(self._decoder.units[unit], start, end, unit)
-            for (unit, start), end in zip(steps, ends, strict=True)
-            if unit != PAUSE
-        )
 
 
 def _packed(graph: StaticGraph) -> tuple[_Graph, int]:

@@ -14,7 +14,7 @@ from asr.decoder.batched import BatchedDecoder
 from asr.decoder.batched_records import UnitRecords
 from asr.decoder.batched_steps import Tokens, best_of_each, lane_best, pruned
 from asr.decoder.config import DecoderConfig
-from asr.decoder.search import BestPath
+from asr.decoder.path import BestPath
 from asr.decoder.static_search import StaticDecoder
 from asr.errors import ModelError, UsageError
 from asr.graph.static_graph import Role, StaticGraph

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from small_lm import random_bigram
 
 from asr.decoder.config import DecoderConfig
 from asr.decoder.lattice import Lattice
@@ -34,23 +35,7 @@ def pdf(phone: str) -> int:
 
 
 def random_lm(seed: int) -> LmAutomaton:
-    rng = np.random.default_rng(seed)
-    vocabulary = Vocabulary((*SPECIALS, *UNITS))
-    size = len(vocabulary)
-    unigrams = NgramOrder(
-        np.zeros(size, np.int32),
-        np.arange(size, dtype=np.uint16),
-        rng.normal(-2, 1, size).astype(np.float32),
-        rng.normal(-0.5, 0.2, size).astype(np.float32),
-    )
-    pairs = sorted({(int(a), int(b)) for a, b in rng.integers(1, size, (40, 2))})
-    bigrams = NgramOrder(
-        np.array([a for a, _ in pairs], np.int32),
-        np.array([b for _, b in pairs], np.uint16),
-        rng.normal(-1, 1, len(pairs)).astype(np.float32),
-        np.zeros(len(pairs), np.float32),
-    )
-    return build_automaton(NgramModel(vocabulary, (unigrams, bigrams)))
+    return random_bigram(UNITS, seed)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from small_lm import random_bigram
 
 from asr.decoder.config import DecoderConfig
 from asr.decoder.search import Decoder, Search
@@ -16,9 +17,7 @@ from asr.graph.hcl import HclGraph, compile_hcl
 from asr.graph.lexicon import SILENCE, START, Kind, State, SyllableLexicon
 from asr.hangul.phones import PHONES
 from asr.hmm.phones import Position
-from asr.lm.automaton import LmAutomaton, build_automaton, step
-from asr.lm.ngram import NgramModel, NgramOrder
-from asr.lm.units import SPECIALS, Vocabulary
+from asr.lm.automaton import LmAutomaton, step
 
 UNITS = ("▁나", "▁값", "▁옷", "▁안", "▁밥", "는", "이", "간", "다")
 EXHAUSTIVE = DecoderConfig(beam=1e6, max_active=100_000)
@@ -35,24 +34,7 @@ NUM_PDFS = 4 * len(NAMES)
 
 @pytest.fixture(scope="module")
 def lm() -> LmAutomaton:
-    """A random bigram over a dozen units (probabilities need not be normalised for the search)."""
-    rng = np.random.default_rng(5)
-    vocabulary = Vocabulary((*SPECIALS, *UNITS))
-    size = len(vocabulary)
-    unigrams = NgramOrder(
-        np.zeros(size, np.int32),
-        np.arange(size, dtype=np.uint16),
-        rng.normal(-2, 1, size).astype(np.float32),
-        rng.normal(-0.5, 0.2, size).astype(np.float32),
-    )
-    pairs = sorted({(int(a), int(b)) for a, b in rng.integers(1, size, (40, 2))})
-    bigrams = NgramOrder(
-        np.array([a for a, _ in pairs], np.int32),
-        np.array([b for _, b in pairs], np.uint16),
-        rng.normal(-1, 1, len(pairs)).astype(np.float32),
-        np.zeros(len(pairs), np.float32),
-    )
-    return build_automaton(NgramModel(vocabulary, (unigrams, bigrams)))
+    return random_bigram(UNITS, 5)
 
 
 @pytest.fixture(scope="module")

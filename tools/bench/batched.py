@@ -37,7 +37,7 @@ from asr.audio import iter_blocks  # noqa: E402
 from asr.batch_recognizer import BatchConfig, BatchRecognizer  # noqa: E402
 from asr.data import CORPUS_FOLDERS, Utterance, load_split  # noqa: E402
 from asr.decoder.config import DecoderConfig  # noqa: E402
-from asr.decoder.search import BestPath  # noqa: E402
+from asr.decoder.path import BestPath  # noqa: E402
 from asr.decoder.static_search import StaticDecoder  # noqa: E402
 from asr.errors import AsrError, DataError  # noqa: E402
 from asr.graph.static_compile import compile_static  # noqa: E402
