@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from asr.graph.hcl import HclGraph
 from asr.graph.lexicon import Kind
 
+SCORE_BINS = 1024
+"""Ranges in which the scores of a frame are counted, to find the kth best."""
+
 
 class GraphArrays(NamedTuple):
     """HCL, with what the inner loop needs of an arc's target laid beside the arc."""
@@ -32,7 +35,7 @@ class GraphArrays(NamedTuple):
 
 
 class Options(NamedTuple):
-    """Options of one search."""
+    """Options of one search; most_gain: no arc costs less than −most_gain."""
 
     beam: float
     max_active: int
@@ -41,19 +44,24 @@ class Options(NamedTuple):
     lookahead_step: float
     lattice_beam: float
     most_records: int
+    most_gain: float
 
 
 class Memo(NamedTuple):
     """LM scores of a vowel state's labels after an LM state, as computed lately.
 
-    key: int64 [N]; logp: float32 [N, labels]; following: int32 [N, labels], the next LM states;
-    ahead: int32 [N, labels], their look-ahead rows.
+    key: [:, 0] of int64 [N, 2]; best: [:, 2] of the same memory as float32 [N, 4], the largest of
+    the row's ``hope``; logp: float32 [N, labels]; following: int32 [N, labels], the next LM states;
+    ahead: int32 [N, labels], their look-ahead rows; hope: float32 [N, labels], what the label adds
+    to a score, scaled, with bonuses and the look-ahead of whatever may follow.
     """
 
     key: NDArray[np.int64]
+    best: NDArray[np.float32]
     logp: NDArray[np.float32]
     following: NDArray[np.int32]
     ahead: NDArray[np.int32]
+    hope: NDArray[np.float32]
 
 
 class Table(NamedTuple):
@@ -82,16 +90,19 @@ class Scratch(NamedTuple):
     """What the arcs of a state gain in one frame: its emission less their costs.
 
     gain: float32 [A], of each arc; best: float32 [S], the best of a state's; stamp: int64 [S], of
-    the frame that they hold for.
+    the frame that they hold for. value: float32 [most arcs of a state], what they gain less their
+    look-ahead; bins: int64, for :func:`asr.decoder.selection.kth_best`.
     """
 
     gain: NDArray[np.float32]
     best: NDArray[np.float32]
     stamp: NDArray[np.int64]
+    value: NDArray[np.float32]
+    bins: NDArray[np.int64]
 
 
 class Found(NamedTuple):
-    """Ways in which an utterance may end; see :func:`asr.decoder.kernels.endings`."""
+    """Ways in which an utterance may end; see :func:`asr.decoder.ends.endings`."""
 
     token: NDArray[np.int32]
     unit: NDArray[np.int32]
@@ -157,10 +168,16 @@ def new_tokens(capacity: int) -> Tokens:
     )
 
 
-def new_scratch(states: int, arcs: int) -> Scratch:
-    """Room for a graph of that size."""
+def new_scratch(graph: GraphArrays) -> Scratch:
+    """Room for a graph's arcs."""
+    states, arcs = len(graph.kind), len(graph.arc_target)
+    most = int(np.diff(graph.arc_begin).max(initial=0))
     return Scratch(
-        np.zeros(arcs, np.float32), np.zeros(states, np.float32), np.zeros(states, np.int64)
+        gain=np.zeros(arcs, np.float32),
+        best=np.zeros(states, np.float32),
+        stamp=np.zeros(states, np.int64),
+        value=np.zeros(most, np.float32),
+        bins=np.zeros(SCORE_BINS, np.int64),
     )
 
 

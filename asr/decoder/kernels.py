@@ -12,17 +12,18 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from asr.decoder.lm_kernels import bias_unit, lm_step, score_labels
+from asr.decoder.lm_kernels import bias_unit, score_labels
 from asr.decoder.prefetch import prefetch
 from asr.decoder.records import PAUSE, add_event, add_union
+from asr.decoder.selection import kth_best, largest
 from asr.graph.lexicon import Kind
 
 VOWEL = int(Kind.VOWEL)
 ONSET = int(Kind.ONSET)
 SILENCE = int(Kind.SILENCE)
 NEGATIVE = np.float32(-1e30)
-#: Odd multiplier of the hash tables (fits a signed 64-bit integer, so the product wraps).
-HASH = 0x1E3779B97F4A7C15
+#: Odd multipliers of the hash tables, one for each part of a key.
+HASH, HASH_LM, HASH_BIAS = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
 #: How many bits of a token's key say its graph state, its LM state and that of the user's words.
 STATE_BITS, LM_BITS, BIAS_BITS = 20, 24, 20
 #: How many tokens ahead memory is asked for.
@@ -30,6 +31,20 @@ AHEAD = 8
 #: Where a search stands: the next row of scores, the frame, the tokens, the records made, the
 #: stamp of the last frame's entries in the hash table, and whether the records ran full.
 ROW, FRAME, COUNT, MADE, STAMP, FULL = range(6)
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _slot(state: Any, lm_state: Any, place: Any, mask: Any) -> Any:
+    """Where the hash table is first looked into; every part reaches the bits that are kept."""
+    mixed = np.uint64(state) * np.uint64(HASH)
+    mixed += np.uint64(lm_state) * np.uint64(HASH_LM)
+    mixed += np.uint64(place) * np.uint64(HASH_BIAS)
+    return np.uintp(mixed >> np.uint64(40)) & mask
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _memo_slot(memo_id: Any, mask: Any) -> Any:
+    return np.uintp((np.uint64(memo_id) * np.uint64(HASH)) >> np.uint64(40)) & mask
 
 
 @nb.njit(cache=True, nogil=True)
@@ -48,25 +63,25 @@ def _recombine(
     score_of, record_of, start_of = tokens.score, tokens.record, tokens.start
     keys, whose = table.key, table.whose
     links, weights = trail.links, trail.weights
-    mask = len(keys) - 1
+    mask = np.uintp(1023)
+    while mask + np.uintp(1) < np.uintp(2 * count):
+        mask = np.uintp(2) * mask + np.uintp(1)
     grown = 0
     for move in range(count):
         if move + AHEAD < count:
             later = move + AHEAD
-            key = (np.int64(to_state[later]) << BIAS_BITS) | np.int64(to_bias[later])
-            key = (key << LM_BITS) | np.int64(to_lm[later])
-            prefetch(keys, np.intp(((key * HASH) >> 32) & mask))
+            prefetch(keys, np.intp(_slot(to_state[later], to_lm[later], to_bias[later], mask)))
         score = to_score[move]
         if score <= bound:
             continue
         record = to_record[move]
         key = (np.int64(to_state[move]) << BIAS_BITS) | np.int64(to_bias[move])
         key = (key << LM_BITS) | np.int64(to_lm[move])
-        slot = ((key * HASH) >> 32) & mask
+        slot = _slot(to_state[move], to_lm[move], to_bias[move], mask)
         while whose[slot, 2] == stamp and keys[slot, 0] != key:
-            slot = (slot + 1) & mask
+            slot = (slot + np.uintp(1)) & mask
         if whose[slot, 2] == stamp:
-            place = whose[slot, 3]
+            place = np.uintp(whose[slot, 3])
             gain = score - score_of[place]
             other = record_of[place]
             if other != record and abs(gain) <= lattice_beam:
@@ -93,15 +108,20 @@ def _recombine(
 
 
 @nb.njit(cache=True, nogil=True)
-def _cutoff(scores: Any, count: int, beam: float, max_active: int) -> float:
-    best = NEGATIVE
+def _cutoff(scores: Any, count: int, beam: float, max_active: int, bins: Any) -> float:
+    best: Any = NEGATIVE
     for i in range(count):
         best = max(best, scores[i])
-    cutoff = best - beam
     if count > max_active:
-        kth = np.partition(scores[:count], count - max_active)[count - max_active]
-        cutoff = max(cutoff, kth)
-    return float(cutoff)
+        kth = kth_best(scores, count, max_active, best - beam, best, bins)
+        return float(max(best - beam, kth))
+    return float(best - beam)
+
+
+@nb.njit(cache=True, nogil=True)
+def _tightened(scores: Any, moved: int, keep: int, bound: float, beam: float, bins: Any) -> float:
+    """A bound that the ``keep`` best of the moves pass: used when there are far too many."""
+    return float(max(bound, kth_best(scores, moved, keep, bound, bound + beam, bins)))
 
 
 @nb.njit(cache=True, nogil=True)
@@ -117,24 +137,28 @@ def _best_stay(
     return float(best)
 
 
-@nb.njit(cache=True, nogil=True)
-def _tightened(scores: Any, moved: int, keep: int, bound: float) -> float:
-    """A bound that the ``keep`` best of the moves pass: used when there are far too many."""
-    kth = np.partition(scores[:moved], moved - keep)[moved - keep]
-    return max(bound, float(np.nextafter(kth, -np.inf)))  # moves as good as the kth pass, too
-
-
 @nb.njit(cache=True, nogil=True, inline="always")
 def _emit(
     arc_begin: Any, arc_forward: Any, arc_cost: Any, row: Any, gain: Any, best: Any, state: int
 ) -> None:
     """What each arc of a state gains in this frame, but for look-ahead, and the best of them."""
     most = NEGATIVE
-    for arc in range(arc_begin[state], arc_begin[state + 1]):
-        value = row[arc_forward[arc]] - arc_cost[arc]
+    for arc in range(np.uintp(arc_begin[state]), np.uintp(arc_begin[state + 1])):
+        value = row[np.uintp(arc_forward[arc])] - arc_cost[arc]
         gain[arc] = value
         most = max(most, value)
     best[state] = most
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _arc_values(
+    gain: Any, arc_node: Any, begin: int, count: int, lookahead: Any, row: int, step: Any,
+    value: Any,
+) -> None:  # fmt: skip
+    """What each arc of a state gains, less its look-ahead: all at once, without a branch."""
+    first, at = np.uintp(begin), np.uintp(row)
+    for k in range(np.uintp(count)):
+        value[k] = gain[first + k] - step * np.float32(lookahead[at, np.uintp(arc_node[first + k])])
 
 
 @nb.njit(cache=True, nogil=True)
@@ -177,8 +201,13 @@ def advance(
     to_score, to_record, to_start = moves.score, moves.record, moves.start
     most_moves = len(to_state) - options.most_records
     memo_key, memo_logp = memo.key, memo.logp
-    memo_following, memo_ahead = memo.following, memo.ahead
-    memo_mask = len(memo_key) - 1
+    memo_following, memo_ahead, memo_hope = memo.following, memo.ahead, memo.hope
+    bins = scratch.bins
+    value, most_gain = scratch.value, np.float32(options.most_gain)
+    scale32 = np.float32(options.lm_scale)
+    step = np.float32(options.lm_scale * options.lookahead_step)
+    memo_mask = np.uintp(len(memo_key) - 1)
+    memo_best, root_ahead = memo.best, lm.root
     lm_begin, lm_word, lm_next, lm_logp = lm.arc_begin, lm.arc_word, lm.arc_next, lm.arc_logp
     lm_backoff, lm_backoff_logp, labels_of = lm.backoff_state, lm.backoff_logp, graph.labels
     bonus = options.bonus
@@ -195,8 +224,9 @@ def advance(
         frame = at[FRAME]
         stamp = at[STAMP] + 1
         at[STAMP] = stamp
-        cutoff = _cutoff(old_score, count, beam, max_active)
+        cutoff = _cutoff(old_score, count, beam, max_active, bins)
         moved = 0
+        row_best = largest(row) + most_gain
         # best score of the next frame so far, less the beam; staying gives a good first guess
         bound = _best_stay(loop, loop_cost, old_state, old_score, count, row, cutoff) - beam
         limit = 4 * max_active
@@ -204,6 +234,9 @@ def advance(
             if i + AHEAD < count:  # what is known of the token soon to come
                 prefetch(row_of, np.intp(old_lm[i + AHEAD]))
                 prefetch(lm_begin, np.intp(old_lm[i + AHEAD]))
+                later = labels_of[np.uintp(old_state[i + AHEAD])]
+                memo_id = (np.int64(old_lm[i + AHEAD]) << 20) | np.int64(later)
+                prefetch(memo_key, np.intp(_memo_slot(memo_id, memo_mask)))
             score = old_score[i]
             if score < cutoff:
                 continue
@@ -211,7 +244,7 @@ def advance(
                 at[FULL] = 1
                 return
             if moved > limit:
-                bound = _tightened(to_score, moved, 2 * max_active, bound)
+                bound = _tightened(to_score, moved, 2 * max_active, bound, beam, bins)
                 limit = moved + max_active
             if moved > most_moves:
                 break  # the worst of all cases: what comes last in the frame is lost
@@ -258,16 +291,32 @@ def advance(
                     continue
                 last = arc_begin[state + 1]
                 memo_id = (np.int64(lm_state) << 20) | np.int64(labels_of[state])
-                slot = ((memo_id * HASH) >> 40) & memo_mask
-                if memo_key[slot] != memo_id:
-                    memo_key[slot] = memo_id
+                slot = _memo_slot(memo_id, memo_mask)
+                if memo_key[slot, 0] != memo_id:
+                    memo_key[slot, 0] = memo_id
                     score_labels(
                         arc_unit, first, last, lm_begin, lm_word, lm_next, lm_logp, lm_backoff,
                         lm_backoff_logp, memo_logp, memo_following, slot, lm_state,
                     )  # fmt: skip
-                    for label in range(last - first):
-                        memo_ahead[slot, label] = row_of[memo_following[slot, label]]
-                for label in range(last - first):
+                    most = NEGATIVE
+                    for label in range(np.uintp(last - first)):
+                        next_row = row_of[np.uintp(memo_following[slot, label])]
+                        memo_ahead[slot, label] = next_row
+                        lent = bonus[np.uintp(arc_unit[np.uintp(first) + label])]
+                        look = step * np.float32(root_ahead[np.uintp(next_row)])
+                        hope = scale32 * memo_logp[slot, label] + lent - look
+                        memo_hope[slot, label] = hope
+                        most = max(most, hope)
+                    memo_best[slot, 2] = most
+                labels = last - first
+                base = score + ahead
+                if not biased:
+                    needed = np.float32(max(cutoff, bound - row_best) - base)
+                    if memo_best[slot, 2] + most_gain < needed:
+                        continue
+                for label in range(labels):
+                    if not biased and memo_hope[slot, label] + most_gain < needed:
+                        continue
                     arc = first + label
                     unit = arc_unit[arc]
                     logp = memo_logp[slot, label]
@@ -278,7 +327,7 @@ def advance(
                         added += change
                     base = score + scale * logp + ahead - arc_cost[arc] + added
                     next_row = memo_ahead[slot, label]
-                    hope = base - ahead_scale * lookahead[next_row, 0]
+                    hope = base - ahead_scale * root_ahead[next_row]
                     if hope < cutoff:
                         continue
                     pending = arc_target[arc]
@@ -289,9 +338,14 @@ def advance(
                         continue
                     following = memo_following[slot, label]
                     mine = -1
-                    for leave in range(arc_begin[pending], arc_begin[pending + 1]):
-                        if hope + gain[leave] <= bound:
+                    begin = arc_begin[pending]
+                    leaving = arc_begin[pending + 1] - begin
+                    _arc_values(gain, arc_node, begin, leaving, lookahead, next_row, step, value)
+                    least = np.float32(bound - base)
+                    for k in range(leaving):
+                        if value[k] <= least:
                             continue
+                        leave = begin + k
                         look = ahead_scale * lookahead[next_row, arc_node[leave]]
                         new = base + gain[leave] - look
                         if new <= bound:
@@ -315,6 +369,7 @@ def advance(
                         to_start[moved] = start
                         moved += 1
                         bound = max(bound, new - beam)
+                        least = np.float32(bound - base)
                 continue
             if computed[state] != stamp:
                 computed[state] = stamp
@@ -322,9 +377,14 @@ def advance(
             if score + best_gain[state] <= bound:
                 continue
             base = score + ahead
-            for arc in range(arc_begin[state], arc_begin[state + 1]):
-                if score + gain[arc] <= bound:
+            begin = arc_begin[state]
+            leaving = arc_begin[state + 1] - begin
+            _arc_values(gain, arc_node, begin, leaving, lookahead, ahead_row, step, value)
+            least = np.float32(bound - base)
+            for k in range(leaving):
+                if value[k] <= least:
                     continue
+                arc = begin + k
                 new = base + gain[arc] - ahead_scale * lookahead[ahead_row, arc_node[arc]]
                 if new <= bound:
                     continue
@@ -345,8 +405,9 @@ def advance(
                 to_start[moved] = start
                 moved += 1
                 bound = max(bound, new - beam)
+                least = np.float32(bound - base)
         if moved > 2 * max_active:
-            bound = _tightened(to_score, moved, 2 * max_active, bound)
+            bound = _tightened(to_score, moved, 2 * max_active, bound, beam, bins)
         if made + moved > len(links):
             at[FULL] = 1
             return
@@ -355,55 +416,3 @@ def advance(
         )
         at[ROW] += 1
         at[FRAME] += 1
-
-
-@nb.njit(cache=True, nogil=True)
-def endings(
-    graph: Any, lm: Any, words: Any, options: Any, tokens: Any, count: int, eos: int, found: Any
-) -> int:
-    """All ways in which an utterance may end here, into ``found``; returns how many.
-
-    found: of arrays [at least 28 · count]: token int32, unit int32 (the unit still to be said, or
-    −1), score float64 (with the end of sentence, and without what user words lent), lm float32
-    and bonus float32 of the unit, end float32 (log-probability of the end of sentence).
-    """
-    made = 0
-    for i in range(count):
-        state = tokens.state[i]
-        lm_state = tokens.lm_state[i]
-        ahead = options.lookahead_step * lm.lookahead[lm.row[lm_state], graph.node[state]]
-        if graph.kind[state] == VOWEL:
-            for arc in range(graph.label_begin[state], graph.arc_begin[state + 1]):
-                if not graph.final[graph.arc_target[arc]]:
-                    continue
-                unit = graph.arc_unit[arc]
-                logp, following = lm_step(lm, lm_state, unit)
-                added, place = bias_unit(words, tokens.bias[i], unit)
-                added += options.bonus[unit] - words.automaton.potential[place]
-                end, _ = lm_step(lm, following, eos)
-                found.token[made] = i
-                found.unit[made] = unit
-                found.lm[made] = logp
-                found.bonus[made] = added
-                found.end[made] = end
-                found.score[made] = (
-                    tokens.score[i]
-                    + options.lm_scale * (logp + end + ahead)
-                    + added
-                    - graph.arc_cost[arc]
-                )
-                made += 1
-        elif graph.final[state]:
-            end, _ = lm_step(lm, lm_state, eos)
-            found.token[made] = i
-            found.unit[made] = -1
-            found.lm[made] = 0.0
-            found.bonus[made] = 0.0
-            found.end[made] = end
-            found.score[made] = (
-                tokens.score[i]
-                + options.lm_scale * (end + ahead)
-                - words.automaton.potential[tokens.bias[i]]
-            )
-            made += 1
-    return made

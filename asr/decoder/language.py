@@ -31,6 +31,7 @@ class LmArrays(NamedTuple):
     backoff_logp: NDArray[np.float32]
     row: NDArray[np.int32]
     lookahead: NDArray[np.uint8]
+    root: NDArray[np.uint8]
 
 
 class UserWords(NamedTuple):
@@ -84,6 +85,7 @@ class Language:
         arrays = LmArrays(
             lm.arc_begin, lm.arc_word, lm.arc_next, lm.arc_logp,
             lm.backoff_state, lm.backoff_logp, row, lookahead,
+            np.ascontiguousarray(lookahead[:, 0]),
         )  # fmt: skip
         return cls(arrays, words, int(lm.start_state), lm.eos)
 

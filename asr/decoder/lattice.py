@@ -28,7 +28,7 @@ SLACK_FRAMES = 2
 _NO_LM = LmArrays(
     np.zeros(2, np.int32), np.zeros(0, np.uint16), np.zeros(0, np.int32),
     np.zeros(0, np.float32), np.zeros(1, np.int32), np.zeros(1, np.float32),
-    np.zeros(1, np.int32), np.zeros((1, 1), np.uint8),
+    np.zeros(1, np.int32), np.zeros((1, 1), np.uint8), np.zeros(1, np.uint8),
 )  # fmt: skip
 
 

@@ -14,9 +14,9 @@ from asr.graph.bias import bias_step
 def _lower_bound(words: Any, low: Any, high: Any, word: Any) -> Any:
     """The first place from ``low`` on (``high`` if none) where ``words`` is not below ``word``."""
     while low < high:
-        middle = (low + high) >> 1
+        middle = (low + high) >> np.uintp(1)
         if words[middle] < word:
-            low = middle + 1
+            low = middle + np.uintp(1)
         else:
             high = middle
     return low
@@ -27,8 +27,8 @@ def lm_step(lm: Any, state: int, word: int) -> tuple[float, int]:
     """Log-probability of ``word`` after LM ``state``, and the state that follows."""
     logp = 0.0
     while state != 0:
-        end = lm.arc_begin[state + 1]
-        place = _lower_bound(lm.arc_word, lm.arc_begin[state], end, word)
+        end = np.uintp(lm.arc_begin[state + 1])
+        place = _lower_bound(lm.arc_word, np.uintp(lm.arc_begin[state]), end, word)
         if place < end and lm.arc_word[place] == word:
             return logp + lm.arc_logp[place], lm.arc_next[place]
         logp += lm.backoff_logp[state]
@@ -57,30 +57,31 @@ def score_labels(
     Fills row ``slot`` of ``logp`` and ``following`` with what :func:`lm_step` gives. The units
     ascend, as do an LM state's arcs, so one pass along both finds all that the state lists.
     """
-    labels = last - first
-    for label in range(labels):
-        following[slot, label] = -1
-    missing = labels
+    labels = np.uintp(last - first)
+    origin = np.uintp(first)
+    for each in range(labels):
+        following[slot, each] = -1
+    missing = last - first
     backoff = 0.0
-    while lm_state != 0 and missing > 0:
-        end = np.intp(begin[lm_state + 1])
-        place = _lower_bound(words, np.intp(begin[lm_state]), end, units[first])
-        label = 0
+    state = np.uintp(lm_state)
+    one = np.uintp(1)
+    while state != np.uintp(0) and missing > 0:
+        end = np.uintp(begin[state + one])
+        place = _lower_bound(words, np.uintp(begin[state]), end, units[origin])
+        label: Any = np.uintp(0)
         while place < end and label < labels:
-            unit = units[first + label]
+            unit = units[origin + label]
             word = words[place]
             if word == unit and following[slot, label] < 0:
                 logp[slot, label] = backoff + logps[place]
                 following[slot, label] = nexts[place]
                 missing -= 1
-            if word <= unit:
-                place += 1
-            if word >= unit:
-                label += 1
-        backoff += backoff_logps[lm_state]
-        lm_state = backoff_states[lm_state]
-    for label in range(labels):
-        if following[slot, label] < 0:  # the unigram state holds every word, in order
-            at = np.intp(begin[0] + units[first + label])
-            logp[slot, label] = backoff + logps[at]
-            following[slot, label] = nexts[at]
+            place += np.uintp(word <= unit)
+            label += np.uintp(word >= unit)
+        backoff += backoff_logps[state]
+        state = np.uintp(backoff_states[state])
+    for each in range(labels):
+        if following[slot, each] < 0:  # the unigram state holds every word, in order
+            at = np.uintp(begin[0]) + np.uintp(units[origin + each])
+            logp[slot, each] = backoff + logps[at]
+            following[slot, each] = nexts[at]

@@ -29,6 +29,7 @@ from asr.decoder.arrays import (
     new_tokens,
 )
 from asr.decoder.config import DecoderConfig
+from asr.decoder.ends import endings
 from asr.decoder.language import Language, UnitTable, UserWords
 from asr.decoder.lattice import Endings, Lattice
 from asr.decoder.path import BestPath, DecodedUnit, checked_scores, timed_units, traced
@@ -44,7 +45,7 @@ from asr.lm.units import EOJEOL_MARK
 __all__ = ["BestPath", "DecodedUnit", "Decoder", "Search"]
 
 
-MEMO_ROWS = 1 << 14
+MEMO_ROWS = 1 << 13
 FIRST_RECORDS = 1 << 17
 log = logging.getLogger(__name__)
 
@@ -154,6 +155,7 @@ class Search:
             STEP,
             float(config.lattice_beam) or -1.0,
             decoder.most_records,
+            max(0.0, -float(self._graph.arc_cost.min(initial=0.0))),
         )
         capacity = MOVES_PER_ACTIVE * config.max_active + 4096 + decoder.most_records
         self._tokens = new_tokens(capacity)
@@ -162,13 +164,16 @@ class Search:
         table = np.zeros((slots, 2), np.int64)
         self._table = Table(table, table.view(np.int32))
         rows = (MEMO_ROWS, decoder.most_labels)
+        keys = np.full((MEMO_ROWS, 2), -1, np.int64)
         self._memo = Memo(
-            np.full(MEMO_ROWS, -1, np.int64),
+            keys,
+            keys.view(np.float32),
             np.empty(rows, np.float32),
             np.empty(rows, np.int32),
             np.empty(rows, np.int32),
+            np.empty(rows, np.float32),
         )
-        self._scratch = new_scratch(len(self._graph.kind), len(self._graph.arc_target))
+        self._scratch = new_scratch(self._graph)
         self._trail = new_trail(FIRST_RECORDS)
         self._at = np.zeros(6, np.int64)  # see kernels.ROW and what follows it
         self._begin(config.lm_scale)
@@ -273,7 +278,7 @@ class Search:
     def _endings(self) -> Found:
         room = self._decoder.most_labels * max(1, self.active)
         found = new_found(room)
-        count = kernels.endings(
+        count = endings(
             self._graph,
             self._decoder.language.arrays,
             self._words,

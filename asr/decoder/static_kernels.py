@@ -21,6 +21,7 @@ import numpy as np
 
 from asr.decoder.prefetch import prefetch
 from asr.decoder.records import PAUSE
+from asr.decoder.selection import largest
 from asr.decoder.static_records import (
     COUNT,
     EMITTING,
@@ -225,7 +226,7 @@ def _step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) 
     last_room = len(losses) - RECORDS_PER_ARC
     emitting = at[EMITTING]
     count = at[COUNT]
-    row_best = row.max()
+    row_best = largest(row)
     bound = NEGATIVE
     for i in range(min(AHEAD, count)):
         prefetch(states, np.intp(old_state[i]))
