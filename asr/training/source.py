@@ -1,0 +1,112 @@
+"""Where batches come from: the protocol of the trainer, and utterances held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from asr.errors import DataError
+from asr.training.batch import Batch, Example, collate
+
+
+class BatchSource(Protocol):
+    """A deterministic, resumable sequence of batches, epoch after epoch.
+
+    All processes of a training run the same sequence of *global* batches; each is given its own
+    share of every one.
+    """
+
+    def __iter__(self) -> Iterator[Batch | None]:
+        """The rest of the present epoch; None where this process has no share of a batch.
+
+        When the iterator is exhausted the source stands at the beginning of the next epoch.
+        """
+        ...
+
+    def __len__(self) -> int:
+        """Batches in the present epoch, those that were given out already included."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place behind the batch given out last, as JSON; the same in every process."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from that place."""
+        ...
+
+    def shard(self, rank: int, size: int) -> None:
+        """From now on give out share ``rank`` of ``size``."""
+        ...
+
+
+class MemoryBatches:
+    """Batches of utterances of like length, shuffled anew in each epoch.
+
+    Args:
+        examples: the utterances; sorted by length here.
+        max_frames: padded feature frames of a (global) batch at most: utterances × longest. A
+            longer utterance is a batch of its own.
+        seed: of the order.
+        shuffle: False for evaluation: the batches always come in the same order.
+
+    Raises:
+        DataError: no utterances.
+    """
+
+    def __init__(
+        self, examples: Sequence[Example], max_frames: int, seed: int = 0, shuffle: bool = True
+    ) -> None:
+        if not examples:
+            raise DataError("there is nothing to train on: no utterances are left")
+        self._examples = examples
+        self._lengths = np.array([example.frames for example in examples])
+        self._max_frames = max_frames
+        self._seed = seed
+        self._shuffle = shuffle
+        self._epoch = self._position = 0
+        self._rank, self._size = 0, 1
+
+    def _plan(self) -> list[list[int]]:
+        """The batches of the present epoch as numbers of utterances."""
+        order = np.arange(len(self._examples))
+        random = np.random.default_rng([self._seed, self._epoch])
+        if self._shuffle:
+            random.shuffle(order)
+        # equal lengths stay in random order, so batches differ between epochs
+        order = order[np.argsort(self._lengths[order], kind="stable")]
+        batches: list[list[int]] = [[]]
+        for index in order.tolist():
+            full = (len(batches[-1]) + 1) * self._lengths[index] > self._max_frames
+            if batches[-1] and full:
+                batches.append([])
+            batches[-1].append(index)
+        if self._shuffle:
+            random.shuffle(batches)
+        return batches
+
+    def __len__(self) -> int:
+        return len(self._plan())
+
+    def __iter__(self) -> Iterator[Batch | None]:
+        plan = self._plan()
+        while self._position < len(plan):
+            share = plan[self._position][self._rank :: self._size]
+            self._position += 1
+            yield collate([self._examples[index] for index in share]) if share else None
+        self._epoch, self._position = self._epoch + 1, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Epoch and position."""
+        return {"epoch": self._epoch, "position": self._position, "seed": self._seed}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there; the seed is the one that the sequence began with."""
+        self._epoch, self._position = int(state["epoch"]), int(state["position"])
+        self._seed = int(state["seed"])
+
+    def shard(self, rank: int, size: int) -> None:
+        """Give out every ``size``-th utterance of a batch, from ``rank`` on."""
+        self._rank, self._size = rank, size
