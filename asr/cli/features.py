@@ -32,8 +32,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "(frames, dimensions) in NumPy's .npy format.",
     )
     parser.add_argument("file", metavar="FILE", help="sound file, or - for standard input")
-    parser.add_argument("--type", choices=sorted(TYPES), default="mfcc", help="default: mfcc")
     parser.add_argument("--output", metavar="X.npy", required=True, help="file to write")
+    add_feature_options(parser)
+
+
+def add_feature_options(parser: argparse.ArgumentParser) -> None:
+    """Declare --type and Kaldi's options of it, which `feature_config` reads."""
+    parser.add_argument("--type", choices=sorted(TYPES), default="mfcc", help="default: mfcc")
     group = parser.add_argument_group("Kaldi's options (true or false where a flag is meant)")
     for name, by_type in _all_options().items():
         first = next(iter(by_type.values()))
@@ -72,19 +77,25 @@ def run(args: argparse.Namespace) -> int:
         UsageError: a bad option, or one that the type of features does not have.
         DataError: the output cannot be written.
     """
+    features = _compute(args.file, feature_config(args))
+    _write(Path(args.output), features)
+    return 0
+
+
+def feature_config(args: argparse.Namespace) -> FeatureConfig:
+    """The config that the options of `add_feature_options` ask for.
+
+    Raises:
+        UsageError: a bad option, or one that the type of features does not have.
+    """
     given: dict[str, Value] = {
         name.removeprefix(_PREFIX): value
         for name, value in vars(args).items()
         if name.startswith(_PREFIX) and value is not None
     }
-    config: FeatureConfig
     if args.type == "mfcc":
-        config = from_options(MfccConfig, given)
-    else:
-        config = from_options(FbankConfig, given)
-    features = _compute(args.file, config)
-    _write(Path(args.output), features)
-    return 0
+        return from_options(MfccConfig, given)
+    return from_options(FbankConfig, given)
 
 
 def _compute(source: str, config: FeatureConfig) -> Any:

@@ -41,7 +41,7 @@ def load_split(root: str | Path, corpus: str, split: str) -> list[Utterance]:
     if corpus not in CORPUS_FOLDERS:
         raise DataError(f"Unknown corpus {corpus!r}: choose one of {', '.join(CORPUS_FOLDERS)}.")
     folder = CORPUS_FOLDERS[corpus]
-    ids = _split_ids(Path(root) / SPLITS_FILE, folder, split)
+    ids = read_split_ids(Path(root) / SPLITS_FILE, folder, split)
     found = {utterance.id: utterance for utterance in _READERS[corpus](Path(root) / folder, ids)}
     missing = [name for name in ids if name not in found]
     if missing:
@@ -52,7 +52,11 @@ def load_split(root: str | Path, corpus: str, split: str) -> list[Utterance]:
     return [found[name] for name in ids]
 
 
-def _split_ids(path: Path, folder: str, split: str) -> list[str]:
+def read_split_ids(path: Path, folder: str, split: str) -> list[str]:
+    """The utterance ids of ``split`` of the corpus in ``folder``, in the order of the file.
+
+    Raises DataError when the file is missing or malformed, or knows no such corpus or split.
+    """
     try:
         splits = json.loads(_read_text(path))[folder]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
