@@ -7,10 +7,17 @@ from typing import Any
 
 _WHERE = {
     "Batch": "batch",
+    "BatchSource": "source",
+    "CrossEntropy": "cross_entropy",
+    "DevSet": "evaluation",
     "Example": "batch",
-    "collate": "batch",
+    "MemoryBatches": "source",
     "Objective": "objective",
+    "Summary": "trainer",
+    "TrainConfig": "config",
     "Value": "objective",
+    "collate": "batch",
+    "train": "trainer",
 }
 
 __all__ = sorted(_WHERE)

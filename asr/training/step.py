@@ -30,6 +30,7 @@ class StepResult:
         grad_norm: of the gradient per frame, before clipping.
         stats: sums over this process's frames.
         failed: utterances of this process that could not be used.
+        failed_everywhere: how many in all processes.
         updated: False where the loss or the gradient was not finite, or there were no frames.
     """
 
@@ -38,6 +39,7 @@ class StepResult:
     grad_norm: float = 0.0
     stats: dict[str, float] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    failed_everywhere: int = 0
     updated: bool = False
 
     @property
@@ -105,12 +107,13 @@ class Stepper:
         # statistics of batch norm, which a bad batch must not spoil
         before = [buffer.clone() for buffer in self._network.buffers()]
         result = StepResult()
-        sums = torch.zeros(2, dtype=torch.float64, device=self._world.device)
+        sums = torch.zeros(3, dtype=torch.float64, device=self._world.device)
         for batch in batches:
             if batch is not None:
                 self._add_gradient(batch, sums, result)
         self._exchange(sums)
-        result.loss, result.frames = float(sums[0]), round(float(sums[1]))
+        result.loss = float(sums[0])
+        result.frames, result.failed_everywhere = round(float(sums[1])), round(float(sums[2]))
         if result.frames:
             self._update(result)
         if not result.updated:
@@ -128,6 +131,7 @@ class Stepper:
             result.stats[name] = result.stats.get(name, 0.0) + number
         sums[0] += value.loss.detach().double()
         sums[1] += value.frames
+        sums[2] += len(value.failed)
         if value.frames and value.loss.requires_grad:
             (value.loss.float() * self.loss_scale.scale).backward()
 
@@ -138,8 +142,8 @@ class Stepper:
         used = torch.tensor([p.grad is not None for p in self._parameters], device=sums.device)
         numbers = torch.cat([sums, used.double()])
         self._world.add_up(numbers)
-        sums.copy_(numbers[:2])
-        somewhere = (numbers[2:] > 0).tolist()
+        sums.copy_(numbers[: len(sums)])
+        somewhere = (numbers[len(sums) :] > 0).tolist()
         taking_part = list(itertools.compress(self._parameters, somewhere))
         for parameter in taking_part:
             if parameter.grad is None:
