@@ -88,21 +88,35 @@ class AcousticScorer:
         """
         if len(samples) < self._frame.window_size:
             return np.zeros((0, self._nnet.num_pdfs), np.float32)
+        feats, ivector = self._inputs(samples)
+        scores, _ = self._nnet(feats[None], None if ivector is None else ivector[None])
+        result: NDArray[np.float32] = (scores[0] * self._scale).float().cpu().numpy()
+        return result
+
+    @torch.inference_mode()
+    def inputs(self, samples: NDArray[np.float32]) -> tuple[Tensor, Tensor | None]:
+        """What the network takes of one utterance, to train it.
+
+        Returns:
+            features float32 [T, D], i-vector float32 [S] or None.
+        """
+        feats, ivector = self._inputs(samples)
+        return feats.clone(), None if ivector is None else ivector.clone()
+
+    def _inputs(self, samples: NDArray[np.float32]) -> tuple[Tensor, Tensor | None]:
         powers = frame_powers(samples, self._frame.window_size, self._frame.window_shift)
         level = speech_power(powers)
         sound = torch.from_numpy(add_noise(samples, level * ratio(self._noise_floor)))
         feats, _ = self._features(sound.to(self._device)[None])
         near_speech = widened(powers >= level * ratio(SPEECH_GATE), PAUSE_KEPT)
-        scores, _ = self._nnet(feats, self._ivector(feats[0], near_speech))
-        result: NDArray[np.float32] = (scores[0] * self._scale).float().cpu().numpy()
-        return result
+        return feats[0], self._ivector(feats[0], near_speech)
 
     def _ivector(self, feats: Tensor, near_speech: NDArray[np.bool_]) -> Tensor | None:
-        """The speaker's i-vector [1, S], with no more of the pauses than training had."""
+        """The speaker's i-vector [S], with no more of the pauses than training had."""
         if self._ivectors is None:
             return None
         chosen = torch.from_numpy(near_speech).to(feats.device)
-        return self._ivectors.extract(feats[: len(chosen)][chosen[: len(feats)]])[None]
+        return self._ivectors.extract(feats[: len(chosen)][chosen[: len(feats)]])
 
     @classmethod
     def from_sections(
