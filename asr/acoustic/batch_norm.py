@@ -88,8 +88,9 @@ class _Normalize(torch.autograd.Function):
         scale = rms / torch.sqrt(variance + epsilon)
         ctx.save_for_backward(x, weights, mean, scale, count)
         ctx.rms, ctx.world = rms, world
-        ctx.mark_non_differentiable(mean, variance, count)
-        return torch.addcmul(-mean * scale, x, scale), mean, variance, sums[0].double()
+        seen = sums[0].double()
+        ctx.mark_non_differentiable(mean, variance, seen)
+        return torch.addcmul(-mean * scale, x, scale), mean, variance, seen
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
