@@ -9,8 +9,6 @@ with the corpus.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -20,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.atomic import replaced_file
 from asr.errors import AudioError, DataError, UsageError
 from asr.features.cmvn import cmvn_stats
 from asr.features.deltas import splice
@@ -37,6 +34,7 @@ from asr.features.ivector_transform import SecondMoments
 from asr.features.ivector_ubm import DiagonalGmm, UbmConfig, train_ubm
 from asr.features.online_cmvn import OnlineCmvn, OnlineCmvnConfig
 from asr.progress import Progress, silent
+from asr.work_folder import claim
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +116,8 @@ class _Trainer:
         self._config = config
         self._progress = progress
         self._failed: dict[str, str] = {}
-        self._claim()
+        described = {"config": asdict(config), "lda": speech.labels is not None}
+        claim(work, described, speech.ids)
 
     def run(self) -> IvectorParams:
         cmvn = self._kept("mean", self._mean)["stats"]
@@ -137,26 +136,6 @@ class _Trainer:
                 len(self._failed), len(self._speech.ids), name, why,
             )  # fmt: skip
         return _params(ubm, model, lda, cmvn)
-
-    def _claim(self) -> None:
-        """Make the work folder this run's, or see that it is."""
-        described = {"config": asdict(self._config), "lda": self._speech.labels is not None}
-        digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-        digest.update("\n".join(self._speech.ids).encode())
-        path = self._work / "run.json"
-        if not path.exists():
-            with replaced_file(path) as file:
-                json.dump({**described, "sha256": digest.hexdigest()}, file, indent=1)
-            return
-        try:
-            same = json.loads(path.read_text(encoding="utf-8"))["sha256"] == digest.hexdigest()
-        except (ValueError, KeyError, TypeError):
-            same = False
-        if not same:
-            raise DataError(
-                f"{self._work} holds the work of a run with other options or other speech: "
-                "delete it or choose another folder"
-            )
 
     def _kept(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         path = self._work / f"{name}.safetensors"
