@@ -29,6 +29,8 @@ from asr.training.curves import draw_curves
 
 LOG_FILE, METRICS_FILE = "train.log", "metrics.jsonl"
 CURVES_FILE, TENSORBOARD_FOLDER = "curves.png", "tensorboard"
+DRAWING_INTERVAL = 60.0
+"""Seconds between pictures while the training runs: a picture takes half a second."""
 _logger = logging.getLogger(__name__)
 
 
@@ -55,6 +57,7 @@ class Journal:
             self._log = _appending(folder / LOG_FILE)
             self._board = _board(folder / TENSORBOARD_FOLDER, step)
             self._write(self._log, *environment())
+        self._drawn = time.monotonic()
 
     def note(self, text: str) -> None:
         """A line for people."""
@@ -72,8 +75,11 @@ class Journal:
                 for name, value in values.items():
                     self._board.add_scalar(name, value, step)
 
-    def draw(self) -> None:
-        """The curves so far, where matplotlib is installed."""
+    def draw(self, now: bool = True) -> None:
+        """The curves so far, where matplotlib is installed; not ``now``: once a minute."""
+        if not now and time.monotonic() - self._drawn < DRAWING_INTERVAL:
+            return
+        self._drawn = time.monotonic()
         with full_disk_explained(self._folder):
             draw_curves(read_metrics(self._folder), self._folder / CURVES_FILE)
 

@@ -263,7 +263,7 @@ class Run:
             average.swap()
         if self._journal is not None:
             self._journal.metrics(counters.step, values, epoch=counters.epoch)
-            self._journal.draw()
+            self._journal.draw(now=False)
         self._note(f"step {counters.step}: {_shown(values)}{' (best)' if better else ''}")
 
     def _evaluated(self) -> dict[str, float]:
