@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asr.cli.progress import shown_progress
 from asr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -242,6 +243,14 @@ def _add_leaks(actions: Actions[argparse.ArgumentParser]) -> None:
         default=[],
         help="training texts, a sentence a line, plain or compressed (.gz, .xz)",
     )
+    parser.add_argument(
+        "--text-eojeol",
+        type=int,
+        default=2,
+        metavar="N",
+        help="sentences of fewer eojeol are no leak in --text (default: 2; everybody"
+        " says 안녕하세요)",
+    )
     parser.add_argument("--allow", action="store_true", help="only report: exit with code 0")
     parser.add_argument(
         "--all", action="store_true", help=f"print more than {SHOWN} leaks of a kind"
@@ -251,10 +260,12 @@ def _add_leaks(actions: Actions[argparse.ArgumentParser]) -> None:
 
 
 def _leaks(args: argparse.Namespace) -> int:
-    from asr.data.leaks import find_leaks
+    from asr.data.leaks import LeakConfig, find_leaks
 
     train = read(args.train, args)
-    leaks = find_leaks(train, [read(path, args) for path in args.test], args.text)
+    tests = [read(path, args) for path in args.test]
+    with shown_progress() as progress:
+        leaks = find_leaks(train, tests, args.text, LeakConfig(args.text_eojeol), progress)
     counts: dict[str, int] = {}
     for leak in leaks:
         counts[leak.kind] = counts.get(leak.kind, 0) + 1

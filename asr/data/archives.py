@@ -89,7 +89,7 @@ class ScpReader(Mapping[str, np.ndarray]):
         from asr.data.table_files import absolute_place
 
         path = Path(path)
-        rows = read_mapping(path, composed_values=False)
+        rows = read_mapping(path, composed_values=False, ordered=False)
         return cls({key: absolute_place(value, path.parent) for key, value in rows.items()})
 
     def __getitem__(self, key: str) -> np.ndarray:

@@ -19,7 +19,9 @@ from asr.errors import UsageError
 SPEED_OF_SOUND = 343.0
 """Metres a second, in air of 20 degrees."""
 SABINE = 24.0 * math.log(10.0) / SPEED_OF_SOUND
-_TAPS = 81  # of the filter that places an echo between two samples
+_TAPS = 81  # samples of the filter that places an echo between two of them
+_FINE = 16
+_HIGH_PASS = 50.0  # Hz, below every voice
 _WALL_DISTANCE = 0.3
 """Metres that speaker and microphone keep from the walls, and from each other."""
 MAX_IMAGES = 4_000_000
@@ -73,7 +75,8 @@ def impulse_response(room: Room, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     distances, walls = _images(room, reach)
     reflection = math.sqrt(max(0.0, 1.0 - room.absorption))
     strengths = reflection**walls / (4.0 * math.pi * np.maximum(distances, 1e-3))
-    return _placed(distances / SPEED_OF_SOUND * sample_rate, strengths)
+    response = _placed(distances / SPEED_OF_SOUND * sample_rate, strengths)
+    return _without_offset(response, sample_rate).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,21 +175,32 @@ def _mirrored(
 
 
 def _placed(times: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """Impulses at times (in samples, between samples too) as a band-limited signal."""
+    """Impulses at times (in samples, between samples too) as a band-limited signal.
+
+    They are put on a grid _FINE times as fine, each shared by its two neighbours, and low-passed:
+    within 0.5% of a sinc for each, at a fraction of the time.
+    """
     half = _TAPS // 2
-    out = np.zeros(math.ceil(float(times.max())) + _TAPS + 1)
-    nearest = np.rint(times).astype(np.int64)
-    taps = np.arange(-half, half + 1)
-    window = np.hanning(_TAPS + 2)[1:-1]
-    step = max(1, (1 << 20) // _TAPS)
-    for first in range(0, len(times), step):
-        part = slice(first, first + step)
-        kernel = np.sinc(taps - (times[part] - nearest[part])[:, None]) * window
-        places = nearest[part, None] + taps
-        kernel *= strengths[part, None]
-        inside = places >= 0
-        np.add.at(out, places[inside], kernel[inside])
-    return out.astype(np.float32)
+    fine = times * _FINE
+    below = np.floor(fine).astype(np.int64)
+    count = (math.ceil(float(times.max())) + half + 1) * _FINE
+    later = strengths * (fine - below)
+    grid = np.bincount(below, strengths - later, count) + np.bincount(below + 1, later, count)
+    taps = np.arange(-half * _FINE, half * _FINE + 1) / _FINE
+    kernel = np.sinc(taps) * (0.5 + 0.5 * np.cos(np.pi * taps / (half + 1)))
+    size = 1 << (count + len(kernel)).bit_length()
+    spread = np.fft.irfft(np.fft.rfft(grid, size) * np.fft.rfft(kernel, size), size)
+    return np.asarray(spread[half * _FINE :: _FINE][: count // _FINE])
+
+
+def _without_offset(response: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Allen and Berkley's high-pass: mirror images all add up at 0 Hz, as no real walls do."""
+    w = 2 * math.pi * _HIGH_PASS / sample_rate
+    r = math.exp(-w)
+    size = 1 << (2 * len(response)).bit_length()
+    z = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)
+    transfer = (1 - (1 + r) * z + r * z**2) / (1 - 2 * r * math.cos(w) * z + r**2 * z**2)
+    return np.asarray(np.fft.irfft(np.fft.rfft(response, size) * transfer, size)[: len(response)])
 
 
 def _at_distance(origin: np.ndarray, size: np.ndarray, wanted: float, rng: Rng) -> np.ndarray:

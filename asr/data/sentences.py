@@ -14,17 +14,24 @@ MIN_EOJEOL = 4
 MIN_SYLLABLES = 8
 """Likewise: four eojeol of two syllables."""
 
+_PLAIN = re.compile(r"[가-힣ㄱ-ㆎ\s.,?!~…'\"“”‘’():;·-]*")
+_NOT_HANGUL = re.compile("[^가-힣]+")
 _NOT_HEARD = re.compile(r"[\W_]+")
 
 
 def sentence_key(text: str) -> str:
-    """What a sentence is compared by: as it is read aloud, without spaces, marks and case.
+    """What a sentence is compared by: the syllables in which it is read aloud, without spaces.
+
+    Where nothing can be read as Korean: its letters, in lower case.
 
     >>> sentence_key("7년 전, 시작했다!") == sentence_key("칠 년전 시작했다")
     True
     """
-    spoken = _NOT_HEARD.sub("", to_spoken(text))
-    return spoken or _NOT_HEARD.sub("", unicodedata.normalize("NFC", text)).casefold()
+    text = unicodedata.normalize("NFC", text)
+    if _PLAIN.fullmatch(text):  # nothing in it is read otherwise than it is written
+        return _NOT_HANGUL.sub("", text)
+    spoken = _NOT_HANGUL.sub("", to_spoken(text))
+    return spoken or _NOT_HEARD.sub("", text).casefold()
 
 
 def is_long(text: str, key: str) -> bool:
@@ -61,23 +68,24 @@ class SentenceIndex:
         for stretch in _stretches(key):
             self._stretches.setdefault(stretch, set()).add(key)
 
-    def same(self, text: str) -> list[str]:
-        """Names of the sentences that are this one."""
-        return list(self._names.get(sentence_key(text), ()))
+    def find(self, text: str) -> tuple[list[str], list[str]]:
+        """Names of the sentences that are this one, and of those that hold it or are held by it.
 
-    def near(self, text: str) -> list[str]:
-        """Names of the others that hold this sentence or are held by it, the inner one long."""
+        Of two sentences, one within the other, the inner one is long (`is_long`).
+        """
         key = sentence_key(text)
-        found: dict[str, None] = {}
+        near: dict[str, None] = {}
         if is_long(text, key):
             for other in self._stretches.get(key[:MIN_SYLLABLES], ()):
                 if key in other and key != other:
-                    found[other] = None
-        for stretch in _stretches(key):
-            for other in self._heads.get(stretch, ()):
+                    near[other] = None
+        heads = self._heads
+        for start in range(len(key) - MIN_SYLLABLES + 1):
+            for other in heads.get(key[start : start + MIN_SYLLABLES], ()):
                 if other in key and key != other:
-                    found[other] = None
-        return [name for other in found for name in self._names[other]]
+                    near[other] = None
+        same = list(self._names.get(key, ()))
+        return same, [name for other in near for name in self._names[other]]
 
     def __len__(self) -> int:
         return len(self._names)

@@ -139,14 +139,20 @@ class _Corpus:
         return parts if queue else None
 
     def cost(self, parts: Mapping[str, int], sizes: Mapping[str, Size]) -> float:
-        """Seconds dropped, and seconds by which dev and test miss their sizes."""
+        """Seconds dropped, and seconds by which what is left of dev and test misses its size."""
         part = np.array([parts[name] for name in self.speakers])
-        cost = sum(self._seconds[i] for i in self._shared(part))
+        shared = self._shared(part)
+        cost = sum(self._seconds[i] for i in shared)
         for name, size in sizes.items():
             measure, wanted = size.of(self._total)
             amounts = self._amounts[measure]
-            missed = abs(float(amounts[part == PARTS.index(name)].sum()) - wanted)
-            cost += missed * self._total / float(amounts.sum())
+            left = float(amounts[part == PARTS.index(name)].sum())
+            if measure != "speakers":
+                lost = [i for i in shared if part[self._who[i]] == PARTS.index(name)]
+                left -= (
+                    len(lost) if measure == "utterances" else sum(self._seconds[i] for i in lost)
+                )
+            cost += abs(left - wanted) * self._total / float(amounts.sum())
         return cost
 
     def divide(self, parts: Mapping[str, int]) -> Split:

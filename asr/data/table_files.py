@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from pathlib import Path
 
 from asr.data.sounds import resolved
@@ -16,6 +16,7 @@ speed perturbation writes into the commands of wav.scp."""
 Segment = tuple[str, float, float | None]
 """Recording, start and end in seconds; no end means the recording's."""
 CORE = (WAV, SEGMENTS, TEXT, UTT2SPK, SPK2UTT)
+_NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,2})?")
 _UTTERANCE_SCPS = (FEATS, "vad.scp")
 
 
@@ -53,12 +54,9 @@ def parse_segment(text: str) -> Segment:
             f"a channel ({fields[3]}) is given; write each channel to a file of its own"
             " and delete it"
         )
-    try:
-        start, end = float(fields[1]), float(fields[2])
-    except ValueError:
-        raise DataError(f"{fields[1]!r} and {fields[2]!r} are not both numbers") from None
-    if not (math.isfinite(start) and math.isfinite(end)):
-        raise DataError("times must be finite numbers")
+    if not (_NUMBER.fullmatch(fields[1]) and _NUMBER.fullmatch(fields[2])):
+        raise DataError(f"{fields[1]!r} and {fields[2]!r} are not both numbers")
+    start, end = float(fields[1]), float(fields[2])
     if start < 0:
         raise DataError(f"the start, {fields[1]} s, is negative")
     if end == -1.0:

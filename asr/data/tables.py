@@ -79,12 +79,15 @@ def sort_key(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def read_table(path: Path, *, value_needed: bool = True, composed_values: bool = True) -> Table:
+def read_table(
+    path: Path, *, value_needed: bool = True, composed_values: bool = True, ordered: bool = True
+) -> Table:
     """Read a table leniently: a line that can be understood is kept, and told of if it is wrong.
 
     Args:
         path: the file.
         value_needed: a key alone is a defect.
+        ordered: a line out of order is one; lists outside of data directories need no order.
         composed_values: Hangul in parts (NFD) within a value is one; file names may hold it.
 
     Raises:
@@ -102,19 +105,21 @@ def read_table(path: Path, *, value_needed: bool = True, composed_values: bool =
         if line is not None:
             lines.append(line)
     defects += _file_defects(data, path.name)
-    defects += _order_defects(lines, path.name)
+    defects += _order_defects(lines, path.name, ordered)
     return Table(path.name, tuple(lines), tuple(defects))
 
 
 def read_mapping(
-    path: Path, *, value_needed: bool = True, composed_values: bool = True
+    path: Path, *, value_needed: bool = True, composed_values: bool = True, ordered: bool = True
 ) -> dict[str, str]:
-    """Read a table that must be without defects: key to value.
+    """Read a table that must be without defects: key to value. See `read_table`.
 
     Raises:
         DataError: it cannot be read, or has a defect; the message names the first.
     """
-    table = read_table(path, value_needed=value_needed, composed_values=composed_values)
+    table = read_table(
+        path, value_needed=value_needed, composed_values=composed_values, ordered=ordered
+    )
     if table.defects:
         first, more = table.defects[0], len(table.defects) - 1
         others = f" ({more} more defects in this file)" if more else ""
@@ -249,11 +254,11 @@ def _file_defects(data: bytes, name: str) -> Iterator[Defect]:
         )
 
 
-def _order_defects(lines: Iterable[Line], name: str) -> Iterator[Defect]:
+def _order_defects(lines: Iterable[Line], name: str, ordered: bool) -> Iterator[Defect]:
     """Keys that come twice, and the first place that is out of order."""
     seen: dict[str, int] = {}
     before: Line | None = None
-    sorted_so_far = True
+    sorted_so_far = ordered
     for line in lines:
         if line.key in seen:
             yield Defect(
