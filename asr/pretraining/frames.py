@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,12 +21,14 @@ class FramePool:
     """The frames, in the order of utterances.
 
     Attributes:
+        ids: names of the utterances.
         feats: float32 [N, D], of mean 0 and deviation 1 in each dimension.
         first, last: int64 [N], where the utterance of each frame begins and ends (inclusive).
         mean, deviation: float32 [D], what was subtracted and divided by.
         context: frames to either side of a window's middle.
     """
 
+    ids: tuple[str, ...]
     feats: Tensor
     first: Tensor
     last: Tensor
@@ -59,7 +61,13 @@ class FramePool:
     def to(self, device: torch.device | str) -> FramePool:
         """The pool on a device."""
         moved = (self.feats, self.first, self.last, self.mean, self.deviation)
-        return FramePool(*(tensor.to(device) for tensor in moved), context=self.context)
+        return FramePool(self.ids, *(tensor.to(device) for tensor in moved), context=self.context)
+
+    def utterances(self) -> Iterator[tuple[str, Tensor]]:
+        """Names and features as they were given: float32 [T, D]."""
+        starts = self.first.unique_consecutive().tolist()
+        for name, start, end in zip(self.ids, starts, [*starts[1:], len(self)], strict=True):
+            yield name, self.feats[start:end] * self.deviation + self.mean
 
 
 def gather_frames(
@@ -87,7 +95,7 @@ def gather_frames(
     if context < 0 or max_frames < 1:
         raise UsageError("the context cannot be negative, and max_frames must be at least 1")
     order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))
-    pieces: list[Tensor] = []
+    pieces: dict[str, Tensor] = {}
     failed: list[str] = []
     total = 0
     for number in order.tolist():
@@ -99,8 +107,8 @@ def gather_frames(
             failed.append(f"{ids[number]}: {error}")
             continue
         if len(piece):
-            pieces.append(piece[: max_frames - total])
-            total += len(pieces[-1])
+            pieces[ids[number]] = piece[: max_frames - total]
+            total += len(pieces[ids[number]])
     if failed:
         log.warning("%d utterances were left out; the first is %s", len(failed), failed[0])
     if not pieces:
@@ -108,14 +116,15 @@ def gather_frames(
     return _pool(pieces, context)
 
 
-def _pool(pieces: Sequence[Tensor], context: int) -> FramePool:
-    feats = torch.cat(list(pieces)).float()
+def _pool(pieces: Mapping[str, Tensor], context: int) -> FramePool:
+    feats = torch.cat(list(pieces.values())).float()
     mean = feats.mean(dim=0, dtype=torch.float64)
     square = sum((p.double() - mean).square().sum(dim=0) for p in feats.split(1 << 16))
     deviation = (square / len(feats)).sqrt().clamp(min=_SMALLEST)
-    lengths = torch.tensor([len(piece) for piece in pieces])
+    lengths = torch.tensor([len(piece) for piece in pieces.values()])
     ends = lengths.cumsum(0)
     return FramePool(
+        ids=tuple(pieces),
         feats=feats.sub_(mean.float()).div_(deviation.float()),
         first=(ends - lengths).repeat_interleave(lengths),
         last=(ends - 1).repeat_interleave(lengths),

@@ -144,10 +144,10 @@ def train_quantizer(
     dim = pool.feats.shape[1]
     cepstra = min(config.cepstra or dim, dim)
     step = max(1, -(-len(pool) // config.max_frames))
-    pieces = []
-    for start, end in _utterances(pool):
-        feats = pool.feats[start:end] * pool.deviation + pool.mean
+    pieces, start = [], 0
+    for _, feats in pool.utterances():
         pieces.append(_points(feats, cepstra, config.deltas)[-start % step :: step])
+        start += len(feats)
     points = torch.cat(pieces)
     mean = points.mean(dim=0, dtype=torch.float64).float()
     deviation = (points - mean).double().square().mean(dim=0).sqrt().clamp(min=1e-5).float()
@@ -163,11 +163,6 @@ def train_quantizer(
         before = nearest
         centres = _means(points, nearest, centres, squares)
     return Quantizer(centres, mean, deviation, dim, cepstra, config.deltas)
-
-
-def _utterances(pool: FramePool) -> list[tuple[int, int]]:
-    starts = pool.first.unique_consecutive().tolist()
-    return list(zip(starts, [*starts[1:], len(pool)], strict=True))
 
 
 def _points(feats: Tensor, cepstra: int, deltas: int) -> Tensor:

@@ -25,22 +25,26 @@ class MaskedPrediction(nn.Module):
 
     Targets of a batch's utterances are int64 [T], a cluster for each feature frame
     (:class:`asr.pretraining.kmeans.Quantizer`). The network has an output for each cluster.
-    Hidden frames are replaced by one vector, which is learnt.
+    Hidden frames are replaced by one vector, which is learnt; it begins at the features' mean.
 
-    While the objective is in training mode masks are drawn from torch's generator, which the
-    trainer seeds for each step; else they follow from the utterances' names, so that values on a
+    While the network is in training mode masks are drawn from torch's generator, which the trainer
+    seeds for each step; else they follow from the utterances' names, so that values on a
     development set can be compared.
 
     Args:
-        feature_dim: D.
+        mean, deviation: float32 [D], of the training set's features.
         clusters: outputs of the network.
         config: of the masks.
         seen_weight: weight of the frames that were not hidden (HuBERT: 0).
     """
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(
         self,
-        feature_dim: int,
+        mean: Tensor,
+        deviation: Tensor,
         clusters: int,
         config: MaskConfig | None = None,
         seen_weight: float = 0.0,
@@ -49,7 +53,9 @@ class MaskedPrediction(nn.Module):
         self.clusters = clusters
         self.config = config or MaskConfig()
         self.seen_weight = seen_weight
-        self.hidden_frame = nn.Parameter(torch.zeros(feature_dim))
+        self.register_buffer("mean", mean.clone())
+        self.register_buffer("deviation", deviation.clone())
+        self.hidden = nn.Parameter(torch.zeros(len(mean)))  # in deviations, as large as weights are
 
     def forward(self, network: nn.Module, batch: Batch) -> Value:
         """The value on a batch; ``frames`` counts those that were hidden.
@@ -60,8 +66,8 @@ class MaskedPrediction(nn.Module):
         """
         _check(batch)
         subsampling = int(network.subsampling)  # type: ignore[arg-type]
-        mask = self._mask(batch)
-        feats = torch.where(mask[:, :, None], self.hidden_frame, batch.feats)
+        mask = self._mask(batch, network.training)
+        feats = torch.where(mask[:, :, None], self.hidden_frame(), batch.feats)
         outputs, output_lengths = network(feats, batch.ivectors, batch.lengths)
         if outputs.shape[2] != self.clusters:
             raise ModelError(
@@ -70,11 +76,15 @@ class MaskedPrediction(nn.Module):
             )
         return self._value(outputs, output_lengths, mask[:, ::subsampling], batch, subsampling)
 
-    def _mask(self, batch: Batch) -> Tensor:
+    def hidden_frame(self) -> Tensor:
+        """What stands for a frame that is hidden: float32 [D]."""
+        return self.mean + self.deviation * self.hidden
+
+    def _mask(self, batch: Batch, by_chance: bool) -> Tensor:
         """The hidden frames: bool [B, T]."""
         mask = torch.zeros(batch.feats.shape[:2], dtype=torch.bool)
         for row, name, length in zip(mask, batch.ids, batch.lengths.tolist(), strict=True):
-            generator = None if self.training else _named_generator(name)
+            generator = None if by_chance else _named_generator(name)
             row[:length] = span_mask(length, self.config, generator)
         return mask.to(batch.feats.device)
 

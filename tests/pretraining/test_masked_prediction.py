@@ -14,10 +14,13 @@ from asr.errors import DataError, ModelError, UsageError
 from asr.pretraining.frames import FramePool, gather_frames
 from asr.pretraining.kmeans import KmeansConfig, Quantizer, train_quantizer
 from asr.pretraining.masked import MaskedPrediction, take_over
+from asr.pretraining.masked_training import MaskedConfig, pretrain_masked
 from asr.pretraining.masking import MaskConfig, span_mask
 from asr.training.batch import Batch, Example, collate
+from asr.training.config import TrainConfig
 
 DIM, CLUSTERS = 5, 6
+PLAIN = torch.zeros(DIM), torch.ones(DIM)
 
 
 def sounds(name: str) -> Tensor:
@@ -133,9 +136,10 @@ def test_loss_is_the_cross_entropy_of_what_was_hidden() -> None:
     quantizer = train_quantizer(pool(), QUANTIZER)
     scores = torch.randn(CLUSTERS, generator=torch.Generator().manual_seed(1))
     network = Fixed(scores)
-    objective = MaskedPrediction(DIM, CLUSTERS).eval()
+    objective = MaskedPrediction(*PLAIN, CLUSTERS)
+    network.eval()
     with torch.no_grad():
-        objective.hidden_frame.fill_(123.0)
+        objective.hidden.fill_(123.0)
     some = batch(["1", "2", "3"], quantizer)
     value = objective(network, some)
     log_probabilities = scores.log_softmax(0)
@@ -153,16 +157,17 @@ def test_loss_is_the_cross_entropy_of_what_was_hidden() -> None:
     assert value.stats["accuracy"] == right
     hidden = (network.seen == 123.0).all(dim=2)
     assert torch.equal(network.seen[~hidden], some.feats[~hidden])
-    alone = objective(Fixed(scores), batch(["2"], quantizer))
+    alone = objective(Fixed(scores).eval(), batch(["2"], quantizer))
     assert 0 < alone.frames < value.frames
-    rest = [objective(Fixed(scores), batch([name], quantizer)).frames for name in ("1", "3")]
+    rest = [objective(Fixed(scores).eval(), batch([name], quantizer)).frames for name in ("1", "3")]
     assert alone.frames + sum(rest) == value.frames  # masks do not depend on the batch
 
 
 def test_training_masks_follow_the_seed_and_change() -> None:
     quantizer = train_quantizer(pool(), QUANTIZER)
-    network, objective = Fixed(torch.zeros(CLUSTERS)), MaskedPrediction(DIM, CLUSTERS)
+    network, objective = Fixed(torch.zeros(CLUSTERS)), MaskedPrediction(*PLAIN, CLUSTERS)
     some = batch(["1", "2"], quantizer)
+    network.train()
     seen = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -177,7 +182,7 @@ def test_a_tdnnf_learns_to_guess_what_it_cannot_see_and_hands_it_on() -> None:
         DIM, CLUSTERS, dim=24, bottleneck=8, prefinal=12, strides=(1, 3, 3), xent=False
     )
     network = Tdnnf(config)
-    objective = MaskedPrediction(DIM, CLUSTERS, MaskConfig(start_share=0.03, span=6))
+    objective = MaskedPrediction(*PLAIN, CLUSTERS, MaskConfig(start_share=0.03, span=6))
     train = [batch([str(n) for n in range(k, k + 10)], quantizer) for k in range(0, 40, 10)]
     held_out = batch([str(n) for n in range(100, 110)], quantizer)
     optimizer = torch.optim.Adam([*network.parameters(), *objective.parameters()], lr=0.01)
@@ -188,8 +193,8 @@ def test_a_tdnnf_learns_to_guess_what_it_cannot_see_and_hands_it_on() -> None:
             optimizer.zero_grad()
             (value.loss / value.frames).backward()
             optimizer.step()
-    assert bool(objective.hidden_frame.abs().max() > 0)
-    network.eval(), objective.eval()
+    assert bool(objective.hidden.abs().max() > 0)
+    network.eval()
     with torch.no_grad():
         value = objective(network, held_out)
     loss, accuracy = float(value.loss) / value.frames, value.stats["accuracy"] / value.frames
@@ -211,12 +216,52 @@ def test_what_does_not_fit_is_refused() -> None:
     quantizer = train_quantizer(pool(), QUANTIZER)
     some = batch(["1"], quantizer)
     with pytest.raises(ModelError, match="6 outputs for 7 clusters"):
-        MaskedPrediction(DIM, 7)(Fixed(torch.zeros(CLUSTERS)), some)
+        MaskedPrediction(*PLAIN, 7)(Fixed(torch.zeros(CLUSTERS)), some)
     bare = collate([Example("x", sounds("1"), None, None)])
     with pytest.raises(DataError, match="x has no cluster"):
-        MaskedPrediction(DIM, CLUSTERS)(Fixed(torch.zeros(CLUSTERS)), bare)
+        MaskedPrediction(*PLAIN, CLUSTERS)(Fixed(torch.zeros(CLUSTERS)), bare)
     with pytest.raises(ModelError, match="no layer in common"):
         take_over(nn.Linear(3, 4), nn.Linear(4, 5))
     for options in ({"start_share": 0.0}, {"span": 0}):
         with pytest.raises(UsageError):
             MaskConfig(**options)
+
+
+def tiny_network(feature_dim: int, outputs: int) -> nn.Module:
+    config = TdnnfConfig(
+        feature_dim, outputs, dim=16, bottleneck=6, prefinal=8, strides=(1, 3), xent=False
+    )
+    return Tdnnf(config)
+
+
+WHOLE = MaskedConfig(
+    clusters=QUANTIZER,
+    mask=MaskConfig(start_share=0.03, span=6),
+    train=TrainConfig(epochs=4, learning_rate=0.01, final_learning_rate=0.005, max_frames=600),
+    held_out=0.1,
+    longest=40,
+)
+
+
+def test_the_whole_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def killer(fraction: float, message: str) -> None:
+        if fraction > 0.6:
+            raise Killed
+
+    names = [str(number) for number in range(40)]
+    whole, summary = pretrain_masked(names, sounds, tiny_network, tmp_path / "whole", WHOLE)
+    assert summary.epoch == 4 and summary.metrics["dev/loss"] < 0.9 * math.log(CLUSTERS)
+    with pytest.raises(Killed):
+        pretrain_masked(names, sounds, tiny_network, tmp_path / "killed", WHOLE, killer)
+    resumed, _ = pretrain_masked(names, sounds, tiny_network, tmp_path / "killed", WHOLE)
+    for (key, ours), theirs in zip(
+        resumed.state_dict().items(), whole.state_dict().values(), strict=True
+    ):
+        assert torch.equal(ours, theirs), key
+    with pytest.raises(DataError, match="other options or other speech"):
+        pretrain_masked(names[1:], sounds, tiny_network, tmp_path / "whole", WHOLE)
+    with pytest.raises(DataError, match="too few utterances"):
+        pretrain_masked(names[:1], sounds, tiny_network, tmp_path / "one", WHOLE)
