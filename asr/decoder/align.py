@@ -217,7 +217,7 @@ def _search(
     text: TextGraph, left: NDArray[np.int32], loglikes: NDArray[np.float32], config: AlignConfig
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], float, int]:
     """Nodes and edges by frame, the score, and the step that the end completes."""
-    lowest, highest = _neighbours(text)
+    lowest, highest = neighbours(text)
     beam = config.beam
     if len(loglikes) * len(left) <= config.exact_cells:
         beam = math.inf
@@ -271,7 +271,7 @@ def _spans(
         yield PhoneSpan(phone, role, syllable, unit, begin, end, score)
 
 
-def _neighbours(text: TextGraph) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def neighbours(text: TextGraph) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """How far down and up the next frame may lead from a range of nodes, for the kernel."""
     own = np.arange(len(text.state), dtype=np.int32)
     targets = np.repeat(own, np.diff(text.edge_begin))
