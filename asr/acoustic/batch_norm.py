@@ -75,7 +75,7 @@ class _Normalize(torch.autograd.Function):
     """Normalise rows by their weighted mean and variance; weights are 0 or 1."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, x: Tensor, weights: Tensor, epsilon: float, rms: float, world: Adder | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         sums = torch.cat([weights.sum()[None], weights @ x, weights @ (x * x)])
@@ -93,7 +93,7 @@ class _Normalize(torch.autograd.Function):
         return torch.addcmul(-mean * scale, x, scale), mean, variance, seen
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weights, mean, scale, count = ctx.saved_tensors
         g = gradients[0]
         # what follows the mean and the variance: sums over all rows that were normalised by them

@@ -65,7 +65,8 @@ def describe_network(network: nn.Module) -> dict[str, Any]:
     """
     for kind, (make, _) in _KINDS.items():
         if isinstance(network, make):
-            return {"kind": kind, **json.loads(json.dumps(asdict(network.config)))}
+            config: Any = network.config
+            return {"kind": kind, **json.loads(json.dumps(asdict(config)))}
     raise UsageError(f"a {type(network).__name__} cannot be described")
 
 

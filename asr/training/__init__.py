@@ -11,6 +11,7 @@ _WHERE = {
     "CrossEntropy": "cross_entropy",
     "DevSet": "evaluation",
     "Example": "batch",
+    "LoadedBatches": "source",
     "MemoryBatches": "source",
     "Objective": "objective",
     "Summary": "trainer",

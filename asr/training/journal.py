@@ -145,7 +145,7 @@ def _board(folder: Path, step: int) -> Any:
     except ImportError:
         return None
     # a later run hides the events of a killed one behind its first step
-    return SummaryWriter(str(folder), purge_step=step + 1)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=step + 1)
 
 
 def _appending(path: Path) -> IO[str]:

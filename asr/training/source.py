@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
 
+from asr.data.batching import BucketSampler
 from asr.errors import DataError
 from asr.training.batch import Batch, Example, collate
 
@@ -110,3 +113,72 @@ class MemoryBatches:
     def shard(self, rank: int, size: int) -> None:
         """Give out every ``size``-th utterance of a batch, from ``rank`` on."""
         self._rank, self._size = rank, size
+
+
+class LoadedBatches:
+    """Batches that a :class:`asr.data.batching.BucketSampler` chooses, loaded while others train.
+
+    Args:
+        sampler: of one process (rank 0 of 1); the shares are made here.
+        load: (number of an utterance, epoch) to an example; augmentation that depends on these two
+            alone is resumed exactly. None leaves the utterance out.
+        ahead: batches that a thread of its own loads in advance; 0 = none.
+    """
+
+    def __init__(
+        self, sampler: BucketSampler, load: Callable[[int, int], Example | None], ahead: int = 2
+    ) -> None:
+        self._sampler, self._load, self._ahead = sampler, load, ahead
+        self._rank, self._size = 0, 1
+
+    def __len__(self) -> int:
+        return len(self._sampler.batches(self._sampler.epoch))
+
+    def __iter__(self) -> Iterator[Batch | None]:
+        sampler = self._sampler
+        epoch = sampler.epoch
+        shares = [batch[self._rank :: self._size] for batch in sampler.batches(epoch)]
+        # the place is that of what was given out, not of what was read ahead
+        for batch in self._loaded(shares[sampler.position :], epoch):
+            sampler.position += 1
+            yield batch
+        sampler.epoch, sampler.position = epoch + 1, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sampler's."""
+        return self._sampler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there.
+
+        Raises:
+            DataError: it is of other utterances or another config.
+        """
+        self._sampler.load_state_dict(state)
+
+    def shard(self, rank: int, size: int) -> None:
+        """Give out every ``size``-th utterance of a batch, from ``rank`` on."""
+        self._rank, self._size = rank, size
+
+    def _loaded(self, shares: Sequence[Sequence[int]], epoch: int) -> Iterator[Batch | None]:
+        if not self._ahead:
+            for share in shares:
+                yield self._batch(share, epoch)
+            return
+        with ThreadPoolExecutor(1, "batches") as thread:
+            waiting: deque[Future[Batch | None]] = deque()
+            try:
+                for share in shares:
+                    waiting.append(thread.submit(self._batch, share, epoch))
+                    if len(waiting) > self._ahead:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _batch(self, share: Sequence[int], epoch: int) -> Batch | None:
+        found = [self._load(index, epoch) for index in share]
+        examples = [example for example in found if example is not None]
+        return collate(examples) if examples else None
