@@ -91,6 +91,8 @@ def add_at_snr(samples: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray
     """
     if samples.shape != noise.shape:
         raise UsageError(f"noise of {len(noise)} samples does not fit {len(samples)} of speech")
+    if len(samples) == 0:
+        return samples
     speech_power = float(np.mean(np.square(samples, dtype=np.float64)))
     noise_power = float(np.mean(np.square(noise, dtype=np.float64)))
     if speech_power == 0.0 or noise_power == 0.0:
@@ -166,6 +168,8 @@ class Babble:
 
     def __call__(self, samples: np.ndarray, rng: Rng) -> np.ndarray:
         """Float32 [N]."""
+        if len(samples) == 0:
+            return samples
         count = int(rng.integers(self.talkers[0], self.talkers[1] + 1))
         chosen = rng.choice(len(self.voices), count, replace=count > len(self.voices))
         noise = np.zeros(len(samples))

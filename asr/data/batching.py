@@ -33,6 +33,9 @@ class BatchConfig:
     seed: int = 0
     shuffle: bool = True
     """False: sorted by length, the longest first, which shows at once whether memory suffices."""
+    jitter: float = 0.05
+    """Lengths are taken for up to this share longer or shorter when sorting, so that utterances
+    meet others in each epoch even where all are one pool."""
     pool: int = 32
     """Batches' worth of utterances that are sorted by length together: more means less padding and
     less chance in which utterances meet."""
@@ -108,7 +111,7 @@ class BucketSampler:
         order = rng.permutation(len(self._lengths))
         batches: list[list[int]] = []
         for part in np.array_split(order, self._pools()):
-            batches += self._packed(part)
+            batches += self._packed(part, rng)
         return [batches[i] for i in rng.permutation(len(batches))]
 
     def state_dict(self, pending: int = 0) -> dict[str, Any]:
@@ -156,21 +159,25 @@ class BucketSampler:
         padded = sum(len(b) * int(self._lengths[b].max()) for b in self.batches(epoch))
         return 1.0 - int(self._lengths.sum()) / padded
 
-    def _packed(self, indices: np.ndarray) -> list[list[int]]:
-        """Batches of utterances sorted by length, each as full as it may be."""
-        config = self.config
-        order = indices[np.argsort(-self._lengths[indices], kind="stable")]
+    def _packed(
+        self, indices: np.ndarray, rng: np.random.Generator | None = None
+    ) -> list[list[int]]:
+        """Batches of utterances of like length, each as full as it may be."""
+        config, lengths = self.config, self._lengths
+        keys = lengths[indices].astype(np.float64)
+        if rng is not None:
+            keys *= rng.uniform(1 - config.jitter, 1 + config.jitter, len(keys))
         batches: list[list[int]] = []
-        for index in order:
-            # the first of a batch is its longest
-            current = batches[-1] if batches else []
-            longest = int(self._lengths[current[0]]) if current else config.max_frames + 1
-            full = (len(current) + 1) * longest > config.max_frames
-            if full or len(current) >= config.max_utterances:
-                batches.append([int(index)])
-            else:
-                current.append(int(index))
-        return batches
+        longest = 0
+        for index in indices[np.argsort(-keys, kind="stable")].tolist():
+            if batches and len(batches[-1]) < config.max_utterances:
+                longest = max(longest, int(lengths[index]))
+                if (len(batches[-1]) + 1) * longest <= config.max_frames:
+                    batches[-1].append(index)
+                    continue
+            batches.append([index])
+            longest = int(lengths[index])
+        return [sorted(batch, key=lambda i: (-lengths[i], i)) for batch in batches]
 
     def _pools(self) -> int:
         """Into how many parts an epoch is divided before sorting."""

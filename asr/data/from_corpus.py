@@ -17,7 +17,7 @@ from asr.data.corpora import (
 )
 from asr.data.directory import DataDir, DirUtterance
 from asr.data.table_files import UTT2DUR, seconds
-from asr.errors import AudioError, DataError
+from asr.errors import AudioError, DataError, UsageError
 from asr.hangul.normalize import to_spoken
 from asr.progress import Progress, silent
 
@@ -57,11 +57,12 @@ def corpus_directory(
 
     Raises:
         DataError: the corpus, split or a sound is not there or malformed, or a text has no word.
+        UsageError: a split without the file that lists it, or an unknown kind of text.
     """
     if text not in TEXTS:
-        raise DataError(f"there is no kind of text {text!r}: choose one of {', '.join(TEXTS)}")
+        raise UsageError(f"there is no kind of text {text!r}: choose one of {', '.join(TEXTS)}")
     if (splits is None) != (split is None):
-        raise DataError(
+        raise UsageError(
             "a split needs the file that lists it, and the other way round: give both"
             " --splits FILE and --split NAME"
         )

@@ -28,7 +28,9 @@ def test_written_and_read(small: DataDir, folder: Path) -> None:
     assert again.utterances == small.utterances
     assert again.speakers == {name: (f"{name}-1", f"{name}-2") for name in ("kim", "lee", "park")}
     assert not again.segmented and again.has_text
-    assert (folder / "spk2utt").read_text() == "kim kim-1 kim-2\nlee lee-1 lee-2\npark park-1 park-2\n"
+    assert (
+        folder / "spk2utt"
+    ).read_text() == "kim kim-1 kim-2\nlee lee-1 lee-2\npark park-1 park-2\n"
     assert sorted(path.name for path in folder.iterdir()) == [
         "spk2utt",
         "text",
@@ -43,7 +45,9 @@ def test_written_and_read(small: DataDir, folder: Path) -> None:
 
 @given(st.dictionaries(IDS, st.lists(IDS, max_size=3).map(" ".join), min_size=1, max_size=6))
 @settings(max_examples=40, deadline=None)
-def test_any_table_comes_back(tmp_path_factory: pytest.TempPathFactory, rows: dict[str, str]) -> None:
+def test_any_table_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: dict[str, str]
+) -> None:
     path = tmp_path_factory.mktemp("t") / "text"
     write_table(path, rows)
     table = read_table(path, value_needed=False)
@@ -100,7 +104,11 @@ def test_pipes_run_only_where_allowed(folder: Path, caplog: pytest.LogCaptureFix
     assert "running a command" in caplog.text
     data.write(folder.parent / "copy")
     assert (folder.parent / "copy" / "wav.scp").read_text().splitlines()[0] == lines[0]
-    for command, said in (("exit 3", "exit code 3"), ("true", "wrote no sound"), ("echo x", "no sound")):
+    for command, said in (
+        ("exit 3", "exit code 3"),
+        ("true", "wrote no sound"),
+        ("echo x", "no sound"),
+    ):
         with pytest.raises(AudioError, match=said):
             replace(data.utterances[0], source=Pipe(command)).samples(RATE)
 

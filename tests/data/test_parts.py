@@ -123,7 +123,9 @@ def test_unions(small: DataDir) -> None:
         combine([rest, mute])
     with pytest.raises(UsageError):
         combine([])
-    same = {name: kim.with_extra("utt2lang", dict.fromkeys(("kim-1", "kim-2"), "ko")) for name in "a"}
+    same = {
+        name: kim.with_extra("utt2lang", dict.fromkeys(("kim-1", "kim-2"), "ko")) for name in "a"
+    }
     assert "utt2lang" not in combine([same["a"], rest]).extras  # the others have none
 
 
@@ -156,7 +158,12 @@ def test_speeds_of_segments(tmp_path: Path, small: DataDir) -> None:
 
 @pytest.mark.parametrize(
     "other",
-    ["칠년 전에 시작했다", "7년 전에, 시작했다!", "칠 년 전에시작했다", "칠 년 전에 시작했다".encode().decode()],
+    [
+        "칠년 전에 시작했다",
+        "7년 전에, 시작했다!",
+        "칠 년 전에시작했다",
+        "칠 년 전에 시작했다".encode().decode(),
+    ],
 )
 def test_the_same_sentence_in_other_spelling(other: str) -> None:
     import unicodedata
@@ -172,7 +179,10 @@ def test_sentences_within_others() -> None:
     index.add("long", "오늘은 날씨가 아주 맑아서 산에 가려고 합니다")
     assert index.find("날씨가 아주 맑아서 산에") == ([], ["long"])
     assert index.find("아주 맑아서 산에") == ([], [])  # three eojeol
-    assert index.find("어제 그랬는데 그래 같이 가자 라고 했다") == ([], [])  # the inner one is short
+    assert index.find("어제 그랬는데 그래 같이 가자 라고 했다") == (
+        [],
+        [],
+    )  # the inner one is short
     around = "그는 오늘은 날씨가 아주 맑아서 산에 가려고 합니다 라고 말했다"
     assert index.find(around) == ([], ["long"])
     assert index.find("그래, 같이 가자.") == (["short"], [])
@@ -204,7 +214,9 @@ def test_leaks_by_kind(small: DataDir, tmp_path: Path) -> None:
     same = tuple(
         replace(u, id=f"x{u.id}", speaker="x", source=train.utterances[0].source, text=text)
         for u, text in zip(
-            clean.utterances, ("오늘은, 날씨가 아주 맑습니다.", "그가 내일은 같이 산에 갑시다 했다"), strict=True
+            clean.utterances,
+            ("오늘은, 날씨가 아주 맑습니다.", "그가 내일은 같이 산에 갑시다 했다"),
+            strict=True,
         )
     )
     leaks = find_leaks(train, [DataDir(same)])
