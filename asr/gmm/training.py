@@ -6,7 +6,7 @@ Every iteration's end is on disk, so that training goes on where it was stopped.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +44,10 @@ class LoopConfig:
     realign: tuple[int, ...]
     mllt: tuple[int, ...] = ()
     fmllr: tuple[int, ...] = ()
-    update: UpdateConfig = UpdateConfig()
-    split: SplitConfig = SplitConfig()
-    transitions: TransitionConfig = TransitionConfig()
-    align: AlignConfig = AlignConfig()
+    update: UpdateConfig = field(default_factory=UpdateConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    transitions: TransitionConfig = field(default_factory=TransitionConfig)
+    align: AlignConfig = field(default_factory=AlignConfig)
     seed: int = 0
 
     def __post_init__(self) -> None:
