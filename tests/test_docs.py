@@ -17,8 +17,11 @@ from asr import load_audio
 from asr.data_files import shipped
 
 ROOT = Path(__file__).parent.parent
-GUIDES = tuple(f"docs/{name}.md" for name in ("own-words", "words", "grammar", "align", "scoring"))
+GUIDES = tuple(
+    f"docs/{name}.md" for name in ("own-words", "words", "grammar", "align", "scoring", "data")
+)
 PAGES = ("README.md", "README.ko.md", "docs/quickstart.md")
+WITH_PYTHON = tuple(f"docs/{name}.md" for name in ("own-words", "grammar", "align", "data"))
 RAW_RATE = 8000
 
 
@@ -60,7 +63,25 @@ def desk(tmp_path_factory: pytest.TempPathFactory, korean_model: Path) -> Path:
     (folder / "sounds.tsv").write_text(f"talk.flac\t{said}\n", encoding="utf-8")
     (folder / "other.txt").write_text("a 안녕 하세요\nb 반갑습니까\n", encoding="utf-8")
     shutil.copy(sample, folder / "meeting.wav")
+    _speech_data(folder)
     return folder
+
+
+def _speech_data(folder: Path) -> None:
+    """What docs/data.md speaks of: a corpus in pansori's layout, and recordings of one's own."""
+    sounds = sorted(shipped("samples").glob("*.flac"))
+    for speaker in range(6):
+        talk = folder / "corpora" / "data" / f"s{speaker}" / "t"
+        talk.mkdir(parents=True)
+        name = f"s{speaker}-t-0001"
+        shutil.copy(sounds[speaker], talk / f"{name}.flac")
+        text = f"{speaker + 1}번째 사람이 말합니다\n"
+        (talk / f"s{speaker}-t.trans.txt").write_text(f"{name} {text}", encoding="utf-8")
+    own = folder / "my-data"
+    own.mkdir()
+    shutil.copy(sounds[0], own / "kim-0001.flac")
+    for name, rest in (("wav.scp", "kim-0001.flac"), ("text", "하나 둘\r"), ("utt2spk", "kim")):
+        (own / name).write_text(f"kim-0001 {rest}\n", encoding="utf-8")
 
 
 def test_pages_show_the_same_commands_and_code() -> None:
@@ -86,10 +107,10 @@ def test_commands_run(page: str, desk: Path, korean_model: Path) -> None:
         assert run.returncode == 0, f"{command}\n{run.stderr}"
 
 
-@pytest.mark.parametrize("page", (*PAGES, "docs/own-words.md", "docs/grammar.md", "docs/align.md"))
+@pytest.mark.parametrize("page", (*PAGES, *WITH_PYTHON))
 def test_python_runs(page: str, desk: Path) -> None:
     code = "\n".join(blocks(page, "python"))
-    assert "load" in code
+    assert "import" in code
     run = subprocess.run(
         [sys.executable, "-c", code],
         cwd=desk,

@@ -107,7 +107,7 @@ def test_rows_of_a_range(tmp_path: Path) -> None:
     reader = ScpReader({"a": f"{place}[2:4]", "b": f"{place}[0:10]"})
     np.testing.assert_array_equal(reader["a"], matrix[2:5])
     assert reader.shape("a") == (3, 4)
-    with pytest.raises(DataError, match="rows up to 10 are asked for where .* has 10"):
+    with pytest.raises(DataError, match=r"rows up to 10 are asked for where .* has 10"):
         reader["b"]
     with pytest.raises(DataError, match="lower number first"):
         Place.parse("x.ark:5[4:2]")
@@ -160,7 +160,7 @@ def test_damaged_archives(tmp_path: Path) -> None:
     (tmp_path / "cut.ark").write_bytes(data[:-100])
     reader = ScpReader({k: p.replace("x.ark", "cut.ark") for k, p in writer.places.items()})
     assert reader["u"].shape == (20, 20)
-    with pytest.raises(DataError, match="v: .*cut.ark"):
+    with pytest.raises(DataError, match=r"v: .*cut.ark"):
         reader["v"]
     with pytest.raises(DataError, match="v: "):
         list(read_ark(tmp_path / "cut.ark"))

@@ -94,7 +94,7 @@ def test_pipes_run_only_where_allowed(folder: Path, caplog: pytest.LogCaptureFix
     lines = (folder / "wav.scp").read_text().splitlines()
     lines[0] = f"kim-1 touch {marker}; cat {sound} |"
     (folder / "wav.scp").write_text("\n".join(lines) + "\n")
-    with pytest.raises(DataError, match="shell command.*allow pipes if you trust"):
+    with pytest.raises(DataError, match=r"shell command.*allow pipes if you trust"):
         DataDir.read(folder)
     data = DataDir.read(folder, allow_pipes=True)
     assert isinstance(data.utterances[0].source, Pipe)
@@ -244,7 +244,7 @@ def test_missing_directories_and_files(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(DataError, match="has no utt2spk"):
         DataDir.read(tmp_path)
     (folder / "wav.scp").unlink()
-    with pytest.raises(DataError, match="neither wav.scp nor feats.scp"):
+    with pytest.raises(DataError, match=r"neither wav.scp nor feats.scp"):
         DataDir.read(folder)
 
 

@@ -104,5 +104,5 @@ def test_other_folders_are_not_overwritten(folder: Path, tmp_path: Path) -> None
     (tmp_path / "home" / "precious").write_text("x")
     with pytest.raises(DataError, match="there already"):
         write_features(DataDir.read(folder), tmp_path / "home", MfccConfig())
-    with pytest.raises(DataError, match="has no feats.scp: compute them"):
+    with pytest.raises(DataError, match=r"has no feats.scp: compute them"):
         DataDir.read(folder).features()

@@ -30,7 +30,8 @@ def _data(speakers: int, each: int, sentences: int, seed: int = 0) -> DataDir:
         for u in range(each):
             name = f"s{s:02}-{u:03}"
             number = int(rng.integers(sentences))
-            text = f"{'가나다라마바사아자차'[number % 10]}{'각난닫랄맘밥삿앙잦찿'[number // 10]} 같이 가요"
+            first = "가나다라마바사아자차"[number % 10]
+            text = f"{first}{'각난닫랄맘밥삿앙잦찿'[number // 10]} 같이 가요"
             rows.append(DirUtterance(name, name, f"s{s:02}", text, source=Path(f"/{name}.wav")))
             seconds[name] = f"{rng.uniform(1, 9):.2f}"
     return DataDir(tuple(rows), {"utt2dur": seconds})

@@ -46,7 +46,11 @@ DEFECTS: dict[str, tuple[Spoil, str, int]] = {
         "text:2: kim-2: the text has no word",
         5,
     ),
-    "empty text": (lambda d: _line(d, "text", 2, "kim-2"), "text:2: kim-2: the text has no word", 5),
+    "empty text": (
+        lambda d: _line(d, "text", 2, "kim-2"),
+        "text:2: kim-2: the text has no word",
+        5,
+    ),
     "text is missing": (
         lambda d: _rows(d, "text", lambda r: r.pop("lee-1")),
         "text: utterance lee-1 is missing",
@@ -148,7 +152,9 @@ DEFECTS: dict[str, tuple[Spoil, str, int]] = {
         6,
     ),
     "another length": (
-        lambda d: write_table(d / "utt2dur", {n: str(1.0 + i / 10 + (i == 0)) for i, n in enumerate(TEXTS)}),
+        lambda d: write_table(
+            d / "utt2dur", {n: str(1.0 + i / 10 + (i == 0)) for i, n in enumerate(TEXTS)}
+        ),
         "utt2dur:1: kim-1 is said to last 2.0 s, its sound 1.00 s",
         6,
     ),
