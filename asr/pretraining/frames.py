@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -60,8 +60,14 @@ class FramePool:
 
     def to(self, device: torch.device | str) -> FramePool:
         """The pool on a device."""
-        moved = (self.feats, self.first, self.last, self.mean, self.deviation)
-        return FramePool(self.ids, *(tensor.to(device) for tensor in moved), context=self.context)
+        return replace(
+            self,
+            feats=self.feats.to(device),
+            first=self.first.to(device),
+            last=self.last.to(device),
+            mean=self.mean.to(device),
+            deviation=self.deviation.to(device),
+        )
 
     def utterances(self) -> Iterator[tuple[str, Tensor]]:
         """Names and features as they were given: float32 [T, D]."""

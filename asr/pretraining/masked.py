@@ -134,8 +134,9 @@ def take_over(pretrained: nn.Module, network: nn.Module, but: Sequence[str] = ("
         ModelError: nothing fits.
     """
     theirs, mine = pretrained.state_dict(), network.state_dict()
-    known = getattr(network, "parameter_names", dict)()
-    copied, left = [], []
+    known: dict[str, str] = getattr(network, "parameter_names", dict)()
+    copied: list[str] = []
+    left: list[str] = []
     for key, value in mine.items():
         name = known.get(key, key)
         fits = key in theirs and theirs[key].shape == value.shape

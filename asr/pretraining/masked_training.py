@@ -92,8 +92,9 @@ def pretrain_masked(
     quantizer = _targets(pool, config.clusters, folder, _part(progress, 0.0, 0.1))
     held_out, learnt = _examples(pool, quantizer, config, ivectors)
     network = build(pool.feats.shape[1], len(quantizer))
-    if hasattr(network, "normalise_input"):
-        network.normalise_input(pool.mean, pool.deviation)
+    normalise: Callable[[Tensor, Tensor], None] | None = getattr(network, "normalise_input", None)
+    if normalise is not None:
+        normalise(pool.mean, pool.deviation)
     objective = MaskedPrediction(pool.mean, pool.deviation, len(quantizer), config.mask)
     size, seed = config.train.max_frames, config.train.seed
     batches = MemoryBatches(learnt, size, seed)

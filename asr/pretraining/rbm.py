@@ -6,7 +6,7 @@ are; G. Dahl et al. (2012) for the Gaussian one below speech.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -135,8 +135,12 @@ class Rbm:
 
     def to(self, device: torch.device | str) -> Rbm:
         """The machine on a device."""
-        arrays = (self.weight, self.visible_bias, self.hidden_bias)
-        return Rbm(*(array.to(device) for array in arrays), gaussian=self.gaussian)
+        return replace(
+            self,
+            weight=self.weight.to(device),
+            visible_bias=self.visible_bias.to(device),
+            hidden_bias=self.hidden_bias.to(device),
+        )
 
     def _statistics(self, visible: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Means over a batch of v hᵀ, v and h: minus the energy's derivatives but for a constant.

@@ -36,6 +36,11 @@ class LayerStack:
             windows = torch.sigmoid(torch.nn.functional.linear(windows, weight, bias))
         return windows
 
+    def to(self, device: torch.device | str) -> LayerStack:
+        """The stack on a device."""
+        layers = tuple((weight.to(device), bias.to(device)) for weight, bias in self.layers)
+        return LayerStack(layers, self.mean.to(device), self.deviation.to(device), self.context)
+
     @torch.no_grad()
     def initialise(self, hidden: Sequence[tuple[Tensor, Tensor]]) -> None:
         """Copy the layers into a network's hidden layers.

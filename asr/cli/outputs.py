@@ -1,0 +1,21 @@
+"""Places to write to: refused before the work, not after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asr.errors import UsageError
+
+
+def check_bundle_output(path: Path) -> None:
+    """Refuse a place for a model that holds something else.
+
+    Raises:
+        UsageError: it is a file, or a folder of other things.
+    """
+    from asr.bundle import is_bundle
+
+    if path.is_dir() and any(path.iterdir()) and not is_bundle(path):
+        raise UsageError(f"{path} holds something other than a model: choose another OUT")
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file: choose another OUT")

@@ -1,0 +1,266 @@
+"""`asr pretrain`: teach a network what speech is like, by speech that nobody transcribed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asr.cli.progress import shown_progress
+from asr.cli.speech_data import DATA_HELP, SpokenSound, spoken_sounds
+from asr.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from asr.features import MfccConfig
+    from asr.progress import Progress
+
+DESCRIPTION = """\
+Pre-train a network on speech without texts. rbm and autoencoder train the hidden layers of a
+multilayer perceptron one after the other and write them to the file OUT. masked trains a TDNN-F or
+Conformer to guess hidden stretches of speech and writes it to the folder OUT. What was interrupted
+goes on where it stopped when the same command is given again.
+"""
+KINDS = ("rbm", "autoencoder", "masked")
+_LAYERS = ("layers", "dim", "context", "batch")
+_MASKED = ("network", "clusters", "learning_rate", "ivector")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command line."""
+    parser = subparsers.add_parser(
+        "pretrain", help="pre-train a network on untranscribed speech", description=DESCRIPTION
+    )
+    parser.add_argument("--kind", choices=KINDS, required=True, help="how")
+    parser.add_argument("data", metavar="DATA", nargs="+", help=DATA_HELP)
+    parser.add_argument("output", metavar="OUT", type=Path, help="what to write")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="times through the speech (rbm, autoencoder: for each layer)",
+    )
+    parser.add_argument(
+        "--mfcc-config",
+        type=Path,
+        metavar="FILE",
+        help="Kaldi's mfcc.conf; default: 40 cepstra of 40 mel bins",
+    )
+    parser.add_argument(
+        "--max-hours",
+        type=float,
+        metavar="H",
+        help="use no more speech than this (it is held in memory)",
+    )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        metavar="DIR",
+        help="where to keep what is begun, until it is done (OUT.work)",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="(%(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    layers = parser.add_argument_group("rbm and autoencoder")
+    layers.add_argument("--layers", type=int, metavar="N", help="how many (3)")
+    layers.add_argument("--dim", type=int, metavar="N", help="their width (512)")
+    layers.add_argument(
+        "--context",
+        type=int,
+        metavar="N",
+        help="frames to either side that the first one reads (5)",
+    )
+    layers.add_argument("--batch", type=int, metavar="N", help="frames a step (256)")
+    masked = parser.add_argument_group("masked")
+    masked.add_argument(
+        "--network", metavar="JSON", help='kind and options of the network (\'{"kind": "tdnnf"}\')'
+    )
+    masked.add_argument(
+        "--clusters", type=int, metavar="N", help="of frames, which are to be guessed (100)"
+    )
+    masked.add_argument("--learning-rate", type=float, metavar="R", help="at the beginning (0.001)")
+    masked.add_argument(
+        "--ivector",
+        type=Path,
+        metavar="MODEL",
+        help="take i-vectors from this bundle's extractor (`asr train-ivector`)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Pre-train and write."""
+    others = _LAYERS if args.kind == "masked" else _MASKED
+    for name in others:
+        if getattr(args, name) is not None:
+            raise UsageError(f"--{name.replace('_', '-')} is not for --kind {args.kind}")
+    if args.max_hours is not None and args.max_hours <= 0:
+        raise UsageError("--max-hours must be above 0")
+    network = _network(args)
+    _check_output(args)
+    sounds = {sound.id: sound for sound in spoken_sounds(args.data)}
+    work = args.work or args.output.with_name(args.output.name + ".work")
+    with shown_progress() as progress:
+        progress(0.0, f"{len(sounds)} utterances")
+        from asr.acoustic.scorer import torch_device
+
+        torch_device(args.device)
+        features = _features(args)
+        if args.kind == "masked":
+            _masked(args, sounds, features, network, work, progress)
+        else:
+            _greedy(args, sounds, features, work, progress)
+    shutil.rmtree(work)
+    return 0
+
+
+def _greedy(
+    args: argparse.Namespace,
+    sounds: dict[str, SpokenSound],
+    features: MfccConfig,
+    work: Path,
+    progress: Progress,
+) -> None:
+    from asr.features.config import to_options
+    from asr.pretraining.frames import gather_frames
+    from asr.pretraining.greedy import GreedyConfig, pretrain_layers
+    from asr.pretraining.stack import LayerStack
+    from asr.work_folder import claim
+
+    given = {name: getattr(args, name) for name in ("layers", "dim", "batch", "epochs")}
+    config = replace(GreedyConfig(kind=args.kind, seed=args.seed), **_given(given))
+    context = 5 if args.context is None else args.context
+    limit = _max_frames(args, features)
+    options = {**asdict(config), "context": context, **to_options(features), **limit}
+    claim(work, options, sounds)
+    path = work / "layers.safetensors"
+    begun = LayerStack.load(path) if path.exists() else None
+    read = _reader(sounds, features)
+    pool = gather_frames(list(sounds), read, context, seed=args.seed, **limit).to(args.device)
+    stack = pretrain_layers(
+        pool,
+        config,
+        progress,
+        None if begun is None else begun.to(args.device),
+        after_layer=lambda done: done.save(path),
+    )
+    stack.save(args.output)
+
+
+def _masked(
+    args: argparse.Namespace,
+    sounds: dict[str, SpokenSound],
+    features: MfccConfig,
+    network: dict[str, Any],
+    work: Path,
+    progress: Progress,
+) -> None:
+    from asr.acoustic.networks import build_network, save_network
+    from asr.atomic import replaced_folder
+    from asr.pretraining.masked_training import TARGETS_FILE, MaskedConfig, pretrain_masked
+
+    config = MaskedConfig()
+    train = {"epochs": args.epochs, "learning_rate": args.learning_rate, "seed": args.seed}
+    config = replace(
+        config,
+        clusters=replace(config.clusters, **_given({"clusters": args.clusters})),
+        train=replace(config.train, **_given(train)),
+        **_max_frames(args, features),
+    )
+    ivectors, width = _ivectors(args, sounds)
+
+    def build(feature_dim: int, outputs: int) -> Any:
+        sizes = {"feature_dim": feature_dim, "num_pdfs": outputs}
+        return build_network({**network, **sizes, **({"ivector_dim": width} if width else {})})
+
+    trained, _ = pretrain_masked(
+        list(sounds),
+        _reader(sounds, features),
+        build,
+        work,
+        config,
+        progress,
+        ivectors,
+        args.device,
+    )
+    with replaced_folder(args.output) as folder:
+        save_network(folder / "network", trained)
+        shutil.copyfile(work / TARGETS_FILE, folder / TARGETS_FILE)
+        shutil.copyfile(work / "metrics.jsonl", folder / "metrics.jsonl")
+
+
+def _network(args: argparse.Namespace) -> dict[str, Any]:
+    """What --network says.
+
+    Raises:
+        UsageError: no JSON object, or one that sets what is known already.
+    """
+    try:
+        network = json.loads(args.network or '{"kind": "tdnnf", "xent": false}')
+    except ValueError as error:
+        raise UsageError(f"--network is not JSON ({error})") from error
+    if not isinstance(network, dict) or "kind" not in network:
+        raise UsageError('--network is an object with a kind, such as {"kind": "tdnnf"}')
+    known = [name for name in ("feature_dim", "num_pdfs", "ivector_dim") if name in network]
+    if known:
+        raise UsageError(f"--network sets {known[0]}, which follows from the data; leave it out")
+    return network
+
+
+def _features(args: argparse.Namespace) -> MfccConfig:
+    from asr.features.config import MfccConfig, from_conf
+    from asr.ivector_model import HIRES_MFCC
+
+    if args.mfcc_config is None:
+        return HIRES_MFCC
+    try:
+        return from_conf(MfccConfig, args.mfcc_config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{args.mfcc_config} cannot be read: {error}") from error
+
+
+def _reader(sounds: dict[str, SpokenSound], config: MfccConfig) -> Callable[[str], Tensor]:
+    """From an utterance's name to the features that a network is trained on."""
+    from asr.ivector_model import FlooredMfcc
+
+    features = FlooredMfcc(config)
+    rate = round(config.frame.sample_frequency)
+    return lambda name: features(sounds[name].samples(rate))
+
+
+def _ivectors(
+    args: argparse.Namespace, sounds: dict[str, SpokenSound]
+) -> tuple[Callable[[str], Tensor] | None, int]:
+    """From a name to an i-vector, and its width; None and 0 without --ivector."""
+    if args.ivector is None:
+        return None, 0
+    from asr.features.ivector import IvectorExtractor
+    from asr.ivector_model import SpeechMfcc, read_extractor
+
+    params, config, features = read_extractor(args.ivector)
+    extractor, mfcc = IvectorExtractor(params, config), SpeechMfcc(features)
+    rate = round(features.frame.sample_frequency)
+    return lambda name: extractor.extract(mfcc(sounds[name].samples(rate))), params.ivector_dim
+
+
+def _max_frames(args: argparse.Namespace, config: MfccConfig) -> dict[str, Any]:
+    if args.max_hours is None:
+        return {}
+    return {"max_frames": round(args.max_hours * 3_600_000 / config.frame.frame_shift)}
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    """Refuse a place that will not do before the work, not after it."""
+    path = args.output
+    if args.kind == "masked":
+        if path.exists() and not (path / "network").is_dir():
+            raise UsageError(f"{path} holds something other than a network: choose another OUT")
+    elif path.is_dir():
+        raise UsageError(f"{path} is a folder: choose a file for OUT")
