@@ -28,6 +28,7 @@ COMMANDS = {
     "features": ("asr.cli.features", "acoustic features of a sound file"),
     "data": ("asr.cli.data", "Kaldi data directories: make, check, mend, split, features"),
     "train-lm": ("asr.cli.train_lm", "train an n-gram language model from text"),
+    "pretrain": ("asr.cli.pretrain", "pre-train a network on untranscribed speech"),
     "train-ivector": ("asr.cli.train_ivector", "train an i-vector extractor from speech"),
     "lm-ppl": ("asr.cli.lm_ppl", "perplexity of texts by a language model"),
     "graph": ("asr.cli.graph", "build a model's graph anew: other language model, static HCLG"),
