@@ -21,11 +21,13 @@ class UpdateConfig:
         min_weight, min_occupancy: Gaussians of less weight, or of fewer frames, are removed, but
             for a pdf's last one.
         min_variance: floor of variances.
+        remove: if false, Gaussians of few frames stay as they are.
     """
 
     min_weight: float = 1e-5
     min_occupancy: float = 10.0
     min_variance: float = 1e-3
+    remove: bool = True
 
     def __post_init__(self) -> None:
         if not (self.min_variance > 0 and self.min_weight >= 0 and self.min_occupancy >= 0):
@@ -115,7 +117,7 @@ def updated(gmms: DiagGmms, stats: Statistics, config: UpdateConfig | None = Non
     mean[enough] = stats.sums[enough] / occupancy
     variance[enough] = stats.squares[enough] / occupancy - mean[enough] ** 2
     variance[enough] = np.maximum(variance[enough], config.min_variance)
-    keep = enough.copy()
+    keep = enough | (not config.remove)
     # a pdf whose Gaussians all have too few frames keeps its last one
     none_left = np.add.reduceat(enough, gmms.begin[:-1]) == 0
     keep[gmms.begin[1:][none_left] - 1] = True

@@ -92,3 +92,31 @@ def accumulate(
                 sums[g, d] += part * x
                 squares[g, d] += part * x * x
     return total
+
+
+@nb.njit(cache=True, nogil=True, fastmath=True)
+def precision_terms(
+    features: Any, pdfs: Any, begin: Any, gconst: Any, scaled_mean: Any, inv_var: Any,
+    target_scaled_mean: Any, target_inv_var: Any, precision: Any, pull: Any,
+) -> None:  # fmt: skip
+    """Σ posterior / variance and Σ posterior · mean / variance of each frame and dimension.
+
+    Posteriors come from one set of Gaussians (``features``), what is summed from another one that
+    is numbered alike. precision, pull: float32 [T, D].
+    """
+    most = 0
+    for pdf in range(len(begin) - 1):
+        most = max(most, begin[pdf + 1] - begin[pdf])
+    posterior = np.empty(most, np.float64)
+    for t in range(len(features)):
+        pdf = pdfs[t]
+        component_posteriors(features[t], pdf, begin, gconst, scaled_mean, inv_var, posterior)
+        for d in range(precision.shape[1]):
+            precision[t, d] = 0.0
+            pull[t, d] = 0.0
+        for k in range(begin[pdf + 1] - begin[pdf]):
+            g = begin[pdf] + k
+            part = np.float32(posterior[k])
+            for d in range(precision.shape[1]):
+                precision[t, d] += part * target_inv_var[g, d]
+                pull[t, d] += part * target_scaled_mean[g, d]

@@ -54,6 +54,11 @@ class GmmModel:
         """Columns of the scores."""
         return self.gmms.num_pdfs
 
+    @property
+    def dim(self) -> int:
+        """Of the features that Gaussians are to take."""
+        return self.front_end.dim if self.transform is None else len(self.transform)
+
     def features(
         self, frames: NDArray[np.float32], speaker: NDArray[np.float64] | None = None
     ) -> NDArray[np.float32]:
@@ -121,13 +126,11 @@ class GmmModel:
         return model
 
     def _check(self, path: str | os.PathLike[str]) -> None:
-        dim = self.front_end.dim
         if self.transform is not None:
-            if self.transform.ndim != 2 or self.transform.shape[1] != dim:
+            if self.transform.ndim != 2 or self.transform.shape[1] != self.front_end.dim:
                 raise ModelError(f"{path}: the transform does not fit the features; train it again")
-            dim = len(self.transform)
         others = [] if self.independent is None else [self.independent]
-        if any(one.dim != dim or one.num_pdfs != self.table.num_pdfs
+        if any(one.dim != self.dim or one.num_pdfs != self.table.num_pdfs
                for one in (self.gmms, *others)):  # fmt: skip
             raise ModelError(f"{path}: the Gaussians do not fit the features; train it again")
         if self.transitions.num_pdfs != self.table.num_pdfs:

@@ -16,6 +16,8 @@ from asr.gmm.alignment import Alignment
 from asr.gmm.corpus import Corpus, Transforms
 from asr.gmm.diag_gmm import DiagGmms
 from asr.gmm.estimation import SplitConfig, Statistics, UpdateConfig, split, updated
+from asr.gmm.fmllr import speaker_transforms
+from asr.gmm.mllt import mllt_step
 from asr.gmm.model import GmmModel
 from asr.gmm.text_graphs import TextGraphs
 from asr.gmm.viterbi import AlignConfig
@@ -139,16 +141,12 @@ def _iterate(
     state: TrainingState, corpus: Corpus, graphs: TextGraphs, config: LoopConfig
 ) -> TrainingState:
     iteration = state.iteration
-    if iteration in config.mllt:
-        from asr.gmm.mllt import mllt_step
-
-        state = replace(state, model=mllt_step(state.model, corpus, state.alignments))
     if iteration in config.realign:
         aligned = corpus.align(state.model, graphs, config.align, state.transforms)
         state = replace(state, alignments=aligned)
+    if iteration in config.mllt:
+        state = replace(state, model=mllt_step(state.model, corpus, state.alignments))
     if iteration in config.fmllr:
-        from asr.gmm.fmllr import speaker_transforms
-
         transforms = speaker_transforms(state.model, corpus, state.alignments, state.transforms)
         state = replace(state, transforms=transforms)
     stats = statistics(state.model, corpus, state.alignments, state.transforms)

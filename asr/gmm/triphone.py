@@ -53,7 +53,7 @@ def tree_statistics(
     transforms: Transforms | None = None,
 ) -> TreeStatistics:
     """Of the model's features, by its alignments."""
-    collector = Collector(model.gmms.dim)
+    collector = Collector(model.dim)
     for name, alignment in alignments.items():
         features = corpus.features(name, model, transforms)
         collector.add(contexts(alignment, model.table.topology), features)
@@ -112,7 +112,7 @@ def state_of(
     transitions = table.new_transitions()
     tuples = table.tuple_table(transitions)
     new = replace(
-        model, kind="tri", table=table, transitions=transitions, gmms=gmms, independent=None
+        model, kind="lda" if model.transform is not None else "tri", table=table, transitions=transitions, gmms=gmms, independent=None
     )
     moved = {name: converted(one, tuples, transitions) for name, one in alignments.items()}
     return TrainingState(0, new, moved, transforms)
