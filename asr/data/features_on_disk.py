@@ -94,18 +94,34 @@ def write_features(
             " add features to it"
         )
     report = FeatureReport(data)
-    with nullcontext(out) if in_place else replaced_folder(out) as folder:
-        tables = _write_archives(folder, data, config, storage, progress, report)
-        for name in (FEATS, CMVN):  # as they will lie when the folder has its name
-            tables[name] = _moved(tables[name], folder, out)
-        for name, rows in tables.items():
-            report.data = report.data.with_extra(name, rows)
-        if in_place:  # what is said of utterances without features stays for `asr data fix`
-            for name, rows in tables.items():
-                write_table(folder / name, rows)
-        else:
-            report.data.write_tables(folder)
+    try:
+        with nullcontext(out) if in_place else replaced_folder(out) as folder:
+            tables = _write_archives(folder, data, config, storage, progress, report)
+            _write_tables(tables, folder, out, in_place, report)
+    except OSError as error:
+        raise DataError(
+            f"{out} cannot be written ({error.strerror or error}): make room, or choose"
+            " another place"
+        ) from error
     return report
+
+
+def _write_tables(
+    tables: dict[str, dict[str, str]],
+    folder: Path,
+    final: Path,
+    in_place: bool,
+    report: FeatureReport,
+) -> None:
+    for name in (FEATS, CMVN):  # as they will lie when the folder has its name
+        tables[name] = _moved(tables[name], folder, final)
+    for name, rows in tables.items():
+        report.data = report.data.with_extra(name, rows)
+    if in_place:  # what is said of utterances without features stays for `asr data fix`
+        for name, rows in tables.items():
+            write_table(folder / name, rows)
+    else:
+        report.data.write_tables(folder)
 
 
 def _write_archives(

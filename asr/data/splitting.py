@@ -108,15 +108,17 @@ class _Corpus:
         self._data = data
         self.speakers = list(data.speakers)
         number = {name: i for i, name in enumerate(self.speakers)}
-        self._who = [number[u.speaker] for u in data.utterances]
-        self._keys = [sentence_key(u.text or "") for u in data.utterances]
-        self._seconds = [data.durations[u.id] for u in data.utterances]
+        self._who = np.array([number[u.speaker] for u in data.utterances])
+        numbers: dict[str, int] = {}
+        keys = (sentence_key(u.text or "") for u in data.utterances)
+        self._sentence = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
+        self._seconds = np.array([data.durations[u.id] for u in data.utterances])
         self._amounts = {
             "speakers": np.ones(len(self.speakers)),
             "utterances": np.bincount(self._who, minlength=len(self.speakers)).astype(float),
             "seconds": np.bincount(self._who, self._seconds, len(self.speakers)),
         }
-        self._total = float(sum(self._seconds))
+        self._total = float(self._seconds.sum())
 
     def draw(
         self, order: Sequence[int] | np.ndarray, sizes: Mapping[str, Size]
@@ -142,22 +144,22 @@ class _Corpus:
         """Seconds dropped, and seconds by which what is left of dev and test misses its size."""
         part = np.array([parts[name] for name in self.speakers])
         shared = self._shared(part)
-        cost = sum(self._seconds[i] for i in shared)
+        cost = float(self._seconds[shared].sum())
         for name, size in sizes.items():
             measure, wanted = size.of(self._total)
             amounts = self._amounts[measure]
             left = float(amounts[part == PARTS.index(name)].sum())
-            if measure != "speakers":
-                lost = [i for i in shared if part[self._who[i]] == PARTS.index(name)]
-                left -= (
-                    len(lost) if measure == "utterances" else sum(self._seconds[i] for i in lost)
-                )
+            lost = shared[part[self._who[shared]] == PARTS.index(name)]
+            if measure == "utterances":
+                left -= len(lost)
+            elif measure == "seconds":
+                left -= float(self._seconds[lost].sum())
             cost += abs(left - wanted) * self._total / float(amounts.sum())
         return cost
 
     def divide(self, parts: Mapping[str, int]) -> Split:
         part = np.array([parts[name] for name in self.speakers])
-        dropped = set(self._shared(part))
+        dropped = set(self._shared(part).tolist())
         ids: dict[str, list[str]] = {name: [] for name in PARTS}
         for i, utterance in enumerate(self._data.utterances):
             if i not in dropped:
@@ -167,9 +169,9 @@ class _Corpus:
             tuple(self._data.utterances[i].id for i in sorted(dropped)),
         )
 
-    def _shared(self, part: np.ndarray) -> list[int]:
-        """Utterances whose sentence a part that goes before theirs has."""
-        first: dict[str, int] = {}
-        for i, key in enumerate(self._keys):
-            first[key] = max(first.get(key, 0), int(part[self._who[i]]))
-        return [i for i, key in enumerate(self._keys) if part[self._who[i]] < first[key]]
+    def _shared(self, part: np.ndarray) -> np.ndarray:
+        """Numbers of utterances whose sentence a part that goes before theirs has."""
+        mine = part[self._who]
+        first = np.zeros(int(self._sentence.max()) + 1, part.dtype)
+        np.maximum.at(first, self._sentence, mine)
+        return np.flatnonzero(mine < first[self._sentence])
