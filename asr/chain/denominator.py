@@ -74,8 +74,10 @@ def denominator(lm: PhoneLm, emissions: Emissions) -> HmmGraph:
                 if node.position not in OPEN:
                     ends[source] = cost
                 continue
+            after = lm.after(node.history, phone)
+            assert after is not None  # what was counted as a next phone was a history, too
             for position in _positions(emissions, left, node.position, phone):
-                target = _Node(lm.after(node.history, phone), position)
+                target = _Node(after, position)
                 state = _state(emissions, left, node.position, phone, position)
                 place = (target, state)
                 if place not in number:

@@ -25,6 +25,15 @@ def emissions(scores: Any, frame: int, emit: Any) -> float:
     return float(best)
 
 
+@nb.njit(cache=True, nogil=True, fastmath={"reassoc", "contract"}, inline="always")
+def _entering(edge_begin: Any, edge_source: Any, weight: Any, alpha: Any, state: Any) -> Any:
+    """The probability that comes into a state along its edges."""
+    total = 0.0
+    for edge in range(np.uintp(edge_begin[state]), np.uintp(edge_begin[state + 1])):
+        total += weight[edge] * alpha[np.uintp(edge_source[edge])]
+    return total
+
+
 @nb.njit(cache=True, nogil=True)
 def forward_backward(
     forward: Any,
@@ -39,6 +48,7 @@ def forward_backward(
     posteriors: Any,
     factor: float,
     alpha: Any,
+    entered: Any,
     beta: Any,
     emit: Any,
 ) -> float:
@@ -51,7 +61,8 @@ def forward_backward(
         scores: float32 or float64 [T, pdfs].
         posteriors: float32 or float64 [T, pdfs]; ``factor`` · the occupation of each pdf in each
             frame is added.
-        alpha: float64 [T + 1, S], scratch; beta: float64 [4, S]; emit: float64 [pdfs].
+        alpha: float64 [T + 1, S], entered: float64 [T, S], beta: float64 [3, S], emit: float64
+            [pdfs]: scratch.
     """
     frames, states = len(scores), len(forward)
     leaks = leak.sum() > 0.0
@@ -66,9 +77,8 @@ def forward_backward(
                 alpha[t, s] += mass * leak[s]
         norm = 0.0
         for s in range(states):
-            entering = 0.0
-            for edge in range(edge_begin[s], edge_begin[s + 1]):
-                entering += weight[edge] * alpha[t, edge_source[edge]]
+            entering = _entering(edge_begin, edge_source, weight, alpha[t], s)
+            entered[t, s] = entering
             value = entering * emit[forward[s]] + alpha[t, s] * stay[s] * emit[loop[s]]
             alpha[t + 1, s] = value
             norm += value
@@ -84,7 +94,7 @@ def forward_backward(
     if not ending > 0.0:
         return -np.inf
     total += np.log(ending)
-    now, before, arriving, entering_of = beta[0], beta[1], beta[2], beta[3]
+    now, before, arriving = beta[0], beta[1], beta[2]
     for s in range(states):
         now[s] = final[s] / ending
     for t in range(frames - 1, -1, -1):
@@ -96,18 +106,14 @@ def forward_backward(
             stayed = now[s] * stay[s] * emit[loop[s]]
             before[s] = stayed
             arriving[s] = arrived
-            entering = 0.0
-            for edge in range(edge_begin[s], edge_begin[s + 1]):
-                entering += weight[edge] * alpha[t, edge_source[edge]]
-            entering_of[s] = entering
-            mass += arrived * entering + stayed * alpha[t, s]
+            mass += arrived * entered[t, s] + stayed * alpha[t, s]
         scale = 1.0 / mass
         for s in range(states):
             arrived = arriving[s]
             if arrived > 0.0:
-                for edge in range(edge_begin[s], edge_begin[s + 1]):
-                    before[edge_source[edge]] += weight[edge] * arrived
-            posteriors[t, forward[s]] += factor * (arrived * entering_of[s] * scale)
+                for edge in range(np.uintp(edge_begin[s]), np.uintp(edge_begin[s + 1])):
+                    before[np.uintp(edge_source[edge])] += weight[edge] * arrived
+            posteriors[t, forward[s]] += factor * (arrived * entered[t, s] * scale)
             posteriors[t, loop[s]] += factor * (
                 now[s] * stay[s] * emit[loop[s]] * alpha[t, s] * scale
             )

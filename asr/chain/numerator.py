@@ -18,7 +18,7 @@ from asr.chain.phone_lm import EDGE, History, PhoneLm
 from asr.errors import DataError
 
 
-def numerator(graph: HmmGraph, phones: Sequence[str], lm: PhoneLm) -> HmmGraph:
+def numerator(graph: HmmGraph, phones: Sequence[str], lm: PhoneLm, unseen: float = 0.0) -> HmmGraph:
     """Compose the ways to say a text with the phone n-gram.
 
     A state of the result is a pair of a state and a history. The text's own costs are dropped: the
@@ -28,6 +28,8 @@ def numerator(graph: HmmGraph, phones: Sequence[str], lm: PhoneLm) -> HmmGraph:
         graph: of :meth:`asr.chain.supervision.TextSupervision.graph`.
         phones: what each of its states speaks.
         lm: of the denominator.
+        unseen: probability of a phone that the n-gram has not seen after a history; above 0 for
+            texts that it was not estimated from, which are evaluated but not trained on.
 
     Raises:
         DataError: the n-gram has seen no way to say the text.
@@ -39,19 +41,20 @@ def numerator(graph: HmmGraph, phones: Sequence[str], lm: PhoneLm) -> HmmGraph:
     for source, (state, history) in enumerate(places):  # grows while it is walked
         nexts = lm.nexts[history]
         for target in arcs[state]:
-            probability = nexts.get(phones[target])
-            if probability is None:
+            probability = nexts.get(phones[target], unseen)
+            after = lm.after(history, phones[target]) if probability > 0.0 else None
+            if after is None:
                 continue
-            place = (target, lm.after(history, phones[target]))
+            place = (target, after)
             if place not in number:
                 number[place] = len(places)
                 places.append(place)
             edges.append((source, number[place], -math.log(probability)))
     final = np.full(len(places), np.inf, np.float32)
-    for place, (state, history) in enumerate(places):
-        probability = lm.nexts[history].get(EDGE)
-        if probability is not None and np.isfinite(graph.final_cost[state]):
-            final[place] = -math.log(probability)
+    for row, (state, history) in enumerate(places):
+        probability = lm.nexts[history].get(EDGE, unseen)
+        if probability > 0.0 and np.isfinite(graph.final_cost[state]):
+            final[row] = -math.log(probability)
     kept = _leading_to_an_end(final, edges)
     if not kept[0]:
         raise DataError("no way to say the text is known to the phone n-gram")
@@ -80,9 +83,7 @@ def _arcs(graph: HmmGraph) -> list[list[int]]:
     return arcs
 
 
-def _leading_to_an_end(
-    final: np.ndarray, edges: Sequence[tuple[int, int, float]]
-) -> np.ndarray:
+def _leading_to_an_end(final: np.ndarray, edges: Sequence[tuple[int, int, float]]) -> np.ndarray:
     kept = np.isfinite(final)
     source = np.array([edge[0] for edge in edges], np.int64)
     target = np.array([edge[1] for edge in edges], np.int64)

@@ -78,8 +78,8 @@ class PreparedGraph:
         return float(
             kernels.forward_backward(
                 *self.arrays, scores, posteriors, factor,
-                np.empty((len(scores) + 1, states)), np.empty((4, states)),
-                np.empty(scores.shape[1]),
+                np.empty((len(scores) + 1, states)), np.empty((len(scores), states)),
+                np.empty((3, states)), np.empty(scores.shape[1]),
             )
         )  # fmt: skip
 
@@ -127,9 +127,7 @@ class LfMmiLoss:
             gradient[place, : len(scores)] = said
             if posteriors is not None:
                 posteriors[place, : len(scores)] = said
-            return numerator, self._denominator.add(
-                scores, gradient[place, : len(scores)], -1.0
-            )
+            return numerator, self._denominator.add(scores, gradient[place, : len(scores)], -1.0)
 
         threads = self.config.threads or torch.get_num_threads()
         if threads > 1 and len(rows) > 1:
@@ -178,9 +176,7 @@ class MmiResult:
 
     def attached(self, outputs: Tensor) -> Tensor:
         """numerator − denominator as a scalar whose gradient by ``outputs`` is ``gradient``."""
-        value: Tensor = _Attached.apply(  # type: ignore[no-untyped-call]
-            outputs, self.gradient, self.numerator - self.denominator
-        )
+        value: Tensor = _Attached.apply(outputs, self.gradient, self.numerator - self.denominator)
         return value
 
 

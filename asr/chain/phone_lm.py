@@ -53,13 +53,13 @@ class PhoneLm:
     start: History
     nexts: dict[History, dict[str, float]]
 
-    def after(self, history: History, phone: str) -> History:
-        """The history after another phone."""
+    def after(self, history: History, phone: str) -> History | None:
+        """The history after another phone; None where it has not been seen."""
         longer = (*history, phone)
-        for begin in range(len(longer)):
+        for begin in range(len(longer) - SHORT + 1):
             if longer[begin:] in self.nexts:
                 return longer[begin:]
-        raise DataError(f"the phone n-gram has no history that ends in {phone!r}")
+        return None
 
 
 def estimate_phone_lm(

@@ -55,13 +55,15 @@ class LfMmiObjective:
             loss = loss + 0.5 * self.config.l2 * outputs.square().sum(dim=2)[inside].sum()
         if self.config.xent and XENT in heads:
             loss = loss + self.config.xent * _cross_entropy(heads[XENT], result, stats)
-        failed = tuple(i for i, good in zip(batch.ids, result.used.tolist(), strict=True) if not good)
+        usable = zip(batch.ids, result.used.tolist(), strict=True)
+        failed = tuple(name for name, good in usable if not good)
         return Value(loss=loss, frames=result.frames, stats=stats, failed=failed)
 
     def _heads(self, network: nn.Module, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         inputs = (batch.feats, batch.ivectors, batch.lengths)
-        if self.config.xent and hasattr(network, "heads"):
-            heads, lengths = network.heads(*inputs)
+        heads_of = getattr(network, "heads", None)
+        if self.config.xent and heads_of is not None:
+            heads, lengths = heads_of(*inputs)
             return heads, lengths
         outputs, lengths = network(*inputs)
         return {OUTPUT: outputs}, lengths

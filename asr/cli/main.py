@@ -27,6 +27,8 @@ COMMANDS = {
     "pronounce": ("asr.cli.pronounce", "how Korean text is pronounced"),
     "features": ("asr.cli.features", "acoustic features of a sound file"),
     "data": ("asr.cli.data", "Kaldi data directories: make, check, mend, split, features"),
+    "train": ("asr.cli.train", "train a model on with transcribed speech"),
+    "gmm": ("asr.cli.gmm", "Gaussian mixture systems: train, align, recognise"),
     "train-lm": ("asr.cli.train_lm", "train an n-gram language model from text"),
     "pretrain": ("asr.cli.pretrain", "pre-train a network on untranscribed speech"),
     "train-ivector": ("asr.cli.train_ivector", "train an i-vector extractor from speech"),

@@ -1,0 +1,81 @@
+"""A model goes on learning from the shipped recordings, and is a model afterwards."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr.audio import load_audio
+from asr.bundle import ACOUSTIC_FILE, open_bundle
+from asr.chain.phone_lm import PhoneLmConfig
+from asr.data_files import shipped
+from asr.errors import DataError
+from asr.finetuning import FinetuneConfig, finetune
+from asr.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Sample:
+    id: str
+    text: str | None
+    path: Path
+
+    def samples(self, sample_rate: int) -> np.ndarray:
+        return load_audio(self.path, sample_rate).samples
+
+
+def shipped_speech() -> list[Sample]:
+    folder = shipped("samples")
+    with open(folder / "transcripts.tsv", encoding="utf-8") as file:
+        rows = list(csv.reader(file, delimiter="\t"))
+    found = [Sample(row[0], row[1], folder / row[0]) for row in rows if row[0].endswith(".flac")]
+    assert len(found) >= 5
+    return found
+
+
+def options(steps: int) -> FinetuneConfig:
+    training = TrainConfig(
+        steps=steps, learning_rate=1e-4, final_learning_rate=1e-4, max_frames=3000, weight_decay=0.0
+    )
+    return FinetuneConfig((1.0,), training, phone_lm=PhoneLmConfig(3, 0))
+
+
+def test_the_objective_rises_and_the_result_is_a_model(korean_model: Path, tmp_path: Path) -> None:
+    import asr
+
+    speech = shipped_speech()
+    silent = Sample("silent.flac", None, speech[0].path)
+    missing = Sample("missing.flac", "없다", tmp_path / "missing.flac")
+    report = finetune(
+        open_bundle(korean_model), [*speech, silent, missing], tmp_path / "out", tmp_path / "work",
+        dev=speech[:3], config=options(3), licence="test", attribution="nobody",
+    )  # fmt: skip
+    assert set(report.unused) == {"silent.flac", "missing.flac"}
+    assert report.utterances == len(speech)
+    lines = (tmp_path / "work" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    assert lines
+    old, new = open_bundle(korean_model), open_bundle(tmp_path / "out")
+    assert new.manifest.name.endswith("-tuned")
+    assert new.manifest.licence.endswith("trained on: test")
+    assert new.manifest.sections["training"][0]["utterances"] == len(speech)
+    before, after = old.tensors(ACOUSTIC_FILE), new.tensors(ACOUSTIC_FILE)
+    assert before.keys() == after.keys()
+    changes = [np.abs(before[name] - after[name]).max() for name in before]
+    assert max(changes) > 0
+    model = asr.load(tmp_path / "out")
+    assert model.transcribe(speech[0].path).text.strip()
+
+
+def test_text_that_fits_no_sound_is_one_error(korean_model: Path, tmp_path: Path) -> None:
+    sample = shipped_speech()[0]
+    wrong = Sample("wrong", "아주 긴 글이라서 이 짧은 소리에는 들어갈 수가 없다 " * 20, sample.path)
+    with pytest.raises(DataError, match="fits"):
+        finetune(
+            open_bundle(korean_model), [wrong], tmp_path / "out", tmp_path / "work",
+            config=options(1),
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()
