@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +76,7 @@ def write_alignments(path: str | os.PathLike[str], alignments: Mapping[str, Alig
     """Write alignments by utterance id; the file appears whole or not at all."""
     from safetensors.numpy import save
 
-    tables = {
+    tables: dict[str, NDArray[np.generic]] = {
         name: np.concatenate(
             [getattr(a, name) for a in alignments.values()] or [np.zeros(0, kind)], dtype=kind
         )
@@ -104,7 +104,9 @@ def read_alignments(path: str | os.PathLike[str]) -> dict[str, Alignment]:
             raise DataError(f"{path} is of version {version}, newer than this program: upgrade it")
         ids = json.loads(bytes(tables["ids"]))
         ends = np.cumsum(tables["length"])
-        columns = {name: tables[name].astype(kind) for name, kind in _COLUMNS.items()}
+        columns: dict[str, Any] = {
+            name: tables[name].astype(kind) for name, kind in _COLUMNS.items()
+        }
         scores = tables["score"].tolist()
         frames = int(ends[-1]) if len(ends) else 0
         fits = len(ids) == len(ends) == len(scores) and all(

@@ -35,7 +35,7 @@ class GmmDecodeConfig:
         search: of the beam search.
     """
 
-    acoustic_scale: float = 0.1
+    acoustic_scale: float = 0.083
     self_loop_scale: float = 0.1
     search: DecoderConfig = field(
         default_factory=lambda: DecoderConfig(
@@ -70,7 +70,8 @@ class GmmDecoder:
         self.config = config or GmmDecodeConfig()
         units = lm.vocabulary
         emissions = model.emissions(self.config.self_loop_scale)
-        self._decoder = Decoder(compile_hcl(Lexicon(units.units, lexicon), emissions, units.ids), lm)
+        hcl = compile_hcl(Lexicon(units.units, lexicon), emissions, units.ids)
+        self._decoder = Decoder(hcl, lm)
 
     def decode(self, features: NDArray[np.float32], gmms: DiagGmms | None = None) -> str:
         """The text of features, float32 [T, D], scored by the model's or other Gaussians."""

@@ -125,7 +125,8 @@ class DiagGmms:
             begin.ndim == 1 and len(begin) > 1 and begin[0] == 0
             and bool((np.diff(begin) > 0).all()) and weight.shape == (begin[-1],)
             and mean.ndim == 2 and len(mean) == len(weight) and variance.shape == mean.shape
-            and bool((weight > 0).all()) and bool((variance > 0).all()) and bool(np.isfinite(mean).all())
+            and bool((weight > 0).all()) and bool((variance > 0).all())
+            and bool(np.isfinite(mean).all())
         )  # fmt: skip
         if not sound:
             raise ModelError("the model's Gaussians do not fit together; train it again")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from asr.progress import Progress, silent
 
 
 class Spoken(Protocol):
-    """An utterance, as :class:`asr.data.directory.DirUtterance`."""
+    """An utterance, as :class:`asr.data.directory.DirUtterance`; samples of a rate in Hz."""
 
     @property
     def id(self) -> str: ...
@@ -27,7 +27,8 @@ class Spoken(Protocol):
     def speaker(self) -> str: ...
     @property
     def text(self) -> str | None: ...
-    def samples(self, sample_rate: int = ...) -> NDArray[np.float32]: ...
+    @property
+    def samples(self) -> Callable[[int], NDArray[np.float32]]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class LdaStatistics:
         try:
             root = np.linalg.cholesky(total - between)
         except np.linalg.LinAlgError:
-            raise DataError("frames vary too little within a state for LDA: give more speech") from None
+            raise DataError("frames vary too little for LDA: give more speech") from None
         left = np.linalg.solve(root, between)
         ratio = np.linalg.solve(root, left.T)
         values, vectors = np.linalg.eigh((ratio + ratio.T) / 2.0)

@@ -1,4 +1,4 @@
-"""Second moments of frames weighted by Gaussians' precisions: what linear transforms are made of."""
+"""Second moments of frames weighted by precisions: what linear transforms are made of."""
 
 from __future__ import annotations
 

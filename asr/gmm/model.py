@@ -16,6 +16,7 @@ from asr.errors import ModelError
 from asr.gmm.diag_gmm import DiagGmms
 from asr.gmm.features import FrontEndConfig, affine, in_context
 from asr.graph.emissions import PhoneModels
+from asr.graph.phone_models import decoding_models
 from asr.hmm.pdf_table import PdfTable
 from asr.hmm.transition import TransitionModel
 
@@ -79,7 +80,7 @@ class GmmModel:
 
     def emissions(self, self_loop_scale: float = 0.1) -> PhoneModels:
         """The HMM states of phones, to compile a decoding graph."""
-        return self.table.decoding_models(self.transitions, self_loop_scale)
+        return decoding_models(self.table, self.transitions, self_loop_scale)
 
     def save(self, path: str | os.PathLike[str], licence: str = "unknown") -> None:
         """Write the model to a folder, whole or not at all."""
@@ -126,9 +127,9 @@ class GmmModel:
         return model
 
     def _check(self, path: str | os.PathLike[str]) -> None:
-        if self.transform is not None:
-            if self.transform.ndim != 2 or self.transform.shape[1] != self.front_end.dim:
-                raise ModelError(f"{path}: the transform does not fit the features; train it again")
+        matrix = self.transform
+        if matrix is not None and matrix.shape[1:] != (self.front_end.dim,):
+            raise ModelError(f"{path}: the transform does not fit the features; train it again")
         others = [] if self.independent is None else [self.independent]
         if any(one.dim != self.dim or one.num_pdfs != self.table.num_pdfs
                for one in (self.gmms, *others)):  # fmt: skip

@@ -15,6 +15,7 @@ from asr.decoder.align_graph import TextGraph, indexed, packed, text_graph
 from asr.errors import DataError
 from asr.graph.hcl import compile_hcl
 from asr.graph.lexicon import Lexicon, LexiconConfig
+from asr.graph.phone_models import training_models
 from asr.hmm.pdf_table import PdfTable
 from asr.hmm.transition import TransitionModel
 from asr.lm.units import EOJEOL_MARK
@@ -71,7 +72,7 @@ class TextGraphs:
             raise DataError("no text of the data can be read aloud: check its texts")
         units = [mark + one for one in sorted(syllables) for mark in (EOJEOL_MARK, "")]
         self._units = {unit: number for number, unit in enumerate(units)}
-        models = table.training_models(transitions)
+        models = training_models(table, transitions)
         self._hcl = compile_hcl(Lexicon(units, lexicon), models, self._units)
         self._indexed = indexed(self._hcl)
         self._kept: dict[str, TrainingGraph] = {}

@@ -73,10 +73,8 @@ def converted(
     return alignment_of(ids, alignment.entered, transitions, alignment.score)
 
 
-def first_gaussians(
-    tree: Tree, config: UpdateConfig | None = None
-) -> DiagGmms:
-    """One Gaussian a leaf; leaves that no frame reached have that of all frames (gmm-init-model)."""
+def first_gaussians(tree: Tree, config: UpdateConfig | None = None) -> DiagGmms:
+    """One Gaussian a leaf; leaves that no frame reached have that of all (gmm-init-model)."""
     config = config or UpdateConfig()
     moments = tree.moments.copy()
     moments[moments[:, 0] <= 0] = moments.sum(axis=0)
@@ -112,7 +110,8 @@ def state_of(
     transitions = table.new_transitions()
     tuples = table.tuple_table(transitions)
     new = replace(
-        model, kind="lda" if model.transform is not None else "tri", table=table, transitions=transitions, gmms=gmms, independent=None
-    )
+        model, kind="tri" if model.transform is None else "lda", table=table,
+        transitions=transitions, gmms=gmms, independent=None,
+    )  # fmt: skip
     moved = {name: converted(one, tuples, transitions) for name, one in alignments.items()}
     return TrainingState(0, new, moved, transforms)

@@ -31,11 +31,10 @@ from asr.graph.prefix_tree import PrefixTree
 from asr.hangul.jamo import FIRST_SYLLABLE, LAST_SYLLABLE, NUCLEI, ONSETS
 from asr.hangul.junction import final_coda
 from asr.hangul.phones import CODA_PHONES, NUCLEUS_PHONES, ONSET_PHONES
+from asr.hangul.phones import SILENCE as SILENCE
 from asr.hangul.variants import VariantConfig, between_pieces, vowel_variants
 from asr.lm.units import EOJEOL_MARK
 
-SILENCE = "SIL"
-"""The phone of pauses."""
 NULL_ONSET = ONSETS.index("ㅇ")
 OUTSIDE = -1
 """The tree node of states that are not within a unit."""

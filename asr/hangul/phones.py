@@ -21,6 +21,9 @@ NUCLEUS_PHONES = (
 CODA_PHONES = ("", "g2", "n2", "d2", "l2", "m2", "b2", "ng")
 """Phone by surface coda index (asr.hangul.junction.SURFACE_CODAS); "" for no coda."""
 
+SILENCE = "SIL"
+"""The phone of pauses."""
+
 PHONES = tuple(name for name in (*ONSET_PHONES, *NUCLEUS_PHONES, *CODA_PHONES) if name)
 """All 46 names: onsets, nuclei, codas."""
 

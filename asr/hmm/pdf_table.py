@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import ModelError
-from asr.graph.emissions import HmmState, PhoneAt, PhoneModels
-from asr.hmm.topology import NUM_PHONES, SILENCE_ID, SURFACE_PHONES, Topology, new_transitions
+from asr.hmm.topology import NUM_PHONES, SURFACE_PHONES, Topology, new_transitions
 from asr.hmm.transition import TransitionModel
-from asr.hmm.transition_training import transition_costs
 
 NO_PDF = -1
 
@@ -47,7 +45,7 @@ class PdfTable:
         for phone in SURFACE_PHONES.symbols:
             for state in range(self.topology.states(phone)):
                 pdfs = np.unique(self.pdf[1:, phone, 1:, state].reshape(-1, 2), axis=0)
-                head = np.broadcast_to(np.int32([phone, state]), pdfs.shape)
+                head = np.broadcast_to(np.array([phone, state], np.int32), pdfs.shape)
                 rows.append(np.concatenate([head, pdfs], axis=1))
         return np.unique(np.concatenate(rows), axis=0)
 
@@ -76,43 +74,6 @@ class PdfTable:
                 found = np.array(ids, np.int32)[inverse.ravel()]
                 table[1:, phone, 1:, state] = found.reshape(NUM_PHONES, NUM_PHONES)
         return table
-
-    def decoding_models(self, model: TransitionModel, loop_scale: float) -> PhoneModels:
-        """The HMM states with their pdfs and costs, for :func:`asr.graph.hcl.compile_hcl`."""
-        stay, leave = transition_costs(model, loop_scale)
-        states = [
-            HmmState(forward, loop, round(float(stays), 6), round(float(leaves), 6))
-            for forward, loop, stays, leaves in zip(
-                model.tuple_forward_pdf.tolist(), model.tuple_self_loop_pdf.tolist(), stay, leave,
-                strict=True,
-            )
-        ]  # fmt: skip
-        return self._models(self.tuple_table(model), states)
-
-    def training_models(self, model: TransitionModel) -> PhoneModels:
-        """The HMM states with the numbers of their tuples in place of pdfs, and no costs.
-
-        Graphs of these say at each node which tuple it is, and so serve while pdfs and transition
-        probabilities change.
-        """
-        return self._models(
-            self.tuple_table(model), [HmmState(k, k) for k in range(model.num_tuples)]
-        )
-
-    def _models(self, table: NDArray[np.int32], states: list[HmmState]) -> PhoneModels:
-        at = SURFACE_PHONES.symbols
-        made: dict[tuple[int, ...], tuple[HmmState, ...]] = {}
-        models: dict[tuple[PhoneAt, PhoneAt, PhoneAt | None], tuple[HmmState, ...]] = {}
-        for phone in at:
-            count = self.topology.states(phone)
-            for left in at:
-                for right in at if self.right else (SILENCE_ID,):
-                    numbers = tuple(table[left, phone, right, :count].tolist())
-                    if numbers not in made:
-                        made[numbers] = tuple(states[k] for k in numbers)
-                    after = at[right] if self.right else None
-                    models[at[left], at[phone], after] = made[numbers]
-        return PhoneModels(models, has_positions=False)
 
     def to_tensors(self) -> dict[str, NDArray[np.generic]]:
         """The arrays by name, for a bundle."""

@@ -1,7 +1,7 @@
 """What a decision tree may ask about the phone before or after: classes of jamo.
 
 Onsets by place and manner of articulation and by 평음 (lax), 경음 (tense), 격음 (aspirated); nuclei
-by height, backness, rounding and glide; codas by place (표준발음법 제8항: seven of them are spoken).
+by height, backness, rounding and glide; codas by place (표준발음법 제8항: seven are spoken).
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.graph.lexicon import SILENCE
-from asr.hangul.phones import CODA_PHONES, NUCLEUS_PHONES, ONSET_PHONES
+from asr.hangul.phones import CODA_PHONES, NUCLEUS_PHONES, ONSET_PHONES, SILENCE
 from asr.hmm.phones import Position
 from asr.hmm.topology import NUM_PHONES, SURFACE_PHONES
 
@@ -80,7 +79,7 @@ JAMO_CLASSES: dict[str, tuple[str, ...]] = {
 
 def phone_questions() -> dict[str, NDArray[np.bool_]]:
     """Question → bool [P + 1] by phone-id: the classes, and each phone alone (silence too)."""
-    ids = {name: SURFACE_PHONES.id(name, Position.NONE) for name, _ in SURFACE_PHONES.symbols.values()}
+    ids = {name: SURFACE_PHONES.id(name, Position.NONE) for name in SURFACE_PHONES.names}
     questions: dict[str, NDArray[np.bool_]] = {}
     seen: set[bytes] = set()
     groups = {**JAMO_CLASSES, **{f"is {name}": (name,) for name in ids}}

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import UsageError
-from asr.graph.lexicon import SILENCE
-from asr.hangul.phones import PHONES
+from asr.hangul.phones import PHONES, SILENCE
 from asr.hmm.phones import PhoneTable, Position
 from asr.hmm.transition import TransitionModel
 

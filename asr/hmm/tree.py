@@ -233,9 +233,10 @@ def _finished(
     for pdf, group in enumerate(groups, start=len(moments)):
         for leaf in group:
             lefts, rights = np.flatnonzero(leaf.left[1:]) + 1, np.flatnonzero(leaf.right[1:]) + 1
-            by_class[np.ix_(lefts, [leaf.phone], rights, np.flatnonzero(leaf.classes))] = pdf
+            here = np.ix_(lefts, np.array([leaf.phone]), rights, np.flatnonzero(leaf.classes))
+            by_class[here] = pdf
         moments.append(stats.moments[np.concatenate([leaf.rows for leaf in group])].sum(axis=0))
     # a state's two pdfs: of its first frame and of the others; one and the same in classical models
-    pdf = by_class[..., ::kinds], by_class[..., kinds - 1 :: kinds]
-    table = PdfTable(topology, np.stack(pdf, axis=-1), config.left, config.right)
+    both = np.stack([by_class[..., ::kinds], by_class[..., kinds - 1 :: kinds]], axis=-1)
+    table = PdfTable(topology, both, config.left, config.right)
     return Tree(table, np.array(moments), gain, splits)

@@ -72,7 +72,9 @@ class Collector:
         columns = np.stack([codes >> shift & 255 for shift in (24, 16, 8, 0)], axis=1)
         order = np.lexsort((columns[:, 2], columns[:, 0], columns[:, 3], columns[:, 1]))
         columns = columns[order].astype(np.int32)
-        return TreeStatistics(*columns.T, self._moments[: len(codes)][order])
+        left, phone, right, pdf_class = columns.T
+        moments = self._moments[: len(codes)][order]
+        return TreeStatistics(left, phone, right, pdf_class, moments)
 
 
 def log_likelihood(
