@@ -28,7 +28,7 @@ goes on where it stopped when the same command is given again.
 """
 KINDS = ("rbm", "autoencoder", "masked")
 _LAYERS = ("layers", "dim", "context", "batch")
-_MASKED = ("network", "clusters", "learning_rate", "ivector")
+_MASKED = ("network", "clusters", "mask_share", "mask_span", "learning_rate", "ivector")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -82,7 +82,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     masked.add_argument(
         "--clusters", type=int, metavar="N", help="of frames, which are to be guessed (100)"
     )
-    masked.add_argument("--learning-rate", type=float, metavar="R", help="at the beginning (0.001)")
+    masked.add_argument("--mask-share", type=float, metavar="P",
+                        help="part of the frames at which a hidden span begins (0.05)")
+    masked.add_argument("--mask-span", type=int, metavar="N",
+                        help="frames of a hidden span (10; more for networks that see far)")
+    masked.add_argument("--learning-rate", type=float, metavar="R", help="at the beginning (0.002)")
     masked.add_argument(
         "--ivector",
         type=Path,
@@ -164,8 +168,10 @@ def _masked(
 
     config = MaskedConfig()
     train = {"epochs": args.epochs, "learning_rate": args.learning_rate, "seed": args.seed}
+    mask = {"start_share": args.mask_share, "span": args.mask_span}
     config = replace(
         config,
+        mask=replace(config.mask, **_given(mask)),
         clusters=replace(config.clusters, **_given({"clusters": args.clusters})),
         train=replace(config.train, **_given(train)),
         **_max_frames(args, features),

@@ -73,7 +73,8 @@ class Speech:
         ids: names, all different.
         mfcc: from a name to float32 [T, C], not normalised. It may raise AudioError or DataError
             for an utterance that cannot be used, which is then left out.
-        labels: from a name to a label for each frame, int64 [T] (−1: none), for LDA; None: PCA.
+        labels: from a name to a label for each frame, int64 [T] (−1: none), for LDA; None: PCA. It
+            may raise DataError for an utterance that has none.
     """
 
     ids: tuple[str, ...]
@@ -127,7 +128,8 @@ class _Trainer:
         if not folder.complete:
             blank = _params(ubm, _no_model(ubm), lda, cmvn)
             extractor = IvectorExtractor(blank, self._config.extraction)
-            folder.write(extractor, self._all("statistics", "counting frames"))
+            speech = self._all("statistics", "counting frames")
+            folder.write(extractor, (mfcc for _, mfcc in speech))
         model = self._total_variability(folder)
         if self._failed:
             name, why = next(iter(self._failed.items()))
@@ -143,16 +145,10 @@ class _Trainer:
             write_arrays(path, make())
         return read_arrays(path)
 
-    def _all(self, stage: str, message: str, labelled: bool = False) -> Iterator[Tensor]:
-        for mfcc, _ in self._with_labels(stage, message, labelled):
-            yield mfcc
-
-    def _with_labels(
-        self, stage: str, message: str, labelled: bool
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _all(self, stage: str, message: str) -> Iterator[tuple[str, Tensor]]:
+        """Names and MFCC of the utterances that can be used."""
         names = list(_ENDS)
         begin = 0.0 if stage == names[0] else _ENDS[names[names.index(stage) - 1]]
-        labels_of = self._speech.labels if labelled else None
         used = 0
         for number, name in enumerate(self._speech.ids):
             fraction = number / len(self._speech.ids)
@@ -161,12 +157,11 @@ class _Trainer:
                 continue
             try:
                 mfcc = self._speech.mfcc(name)
-                labels = None if labels_of is None else labels_of(name)
             except (AudioError, DataError) as error:
                 self._failed[name] = str(error)
                 continue
             used += 1
-            yield mfcc, labels
+            yield name, mfcc
         if not used:
             raise DataError(
                 f"none of the {len(self._speech.ids)} utterances can be used; the first: "
@@ -175,7 +170,8 @@ class _Trainer:
 
     def _mean(self) -> dict[str, Tensor]:
         """Global CMVN statistics."""
-        pieces = (cmvn_stats(mfcc[None])[0] for mfcc in self._all("mean", "averaging frames"))
+        speech = self._all("mean", "averaging frames")
+        pieces = (cmvn_stats(mfcc[None])[0] for _, mfcc in speech)
         stats = next(pieces)
         for piece in pieces:
             stats = stats + piece
@@ -190,13 +186,35 @@ class _Trainer:
         normalise = _normaliser(cmvn, extraction)
         labelled = self._speech.labels is not None
         offset = 0
-        for mfcc, labels in self._with_labels("projection", "finding directions", labelled):
+        for name, mfcc in self._all("projection", "finding directions"):
+            labels = self._labels(name, len(mfcc))
+            if labelled and labels is None:
+                continue
             chosen = slice((-offset) % step, None, step)
             offset += len(mfcc)
             frames = _spliced(normalise(mfcc[None]), extraction)[chosen]
             moments.add(frames, None if labels is None else labels[chosen])
         dim = self._config.feature_dim
         return {"rows": moments.lda(dim) if labelled else moments.pca(dim)}
+
+    def _labels(self, name: str, frames: int) -> Tensor | None:
+        """An utterance's labels; None where there are none: it then counts for all but LDA.
+
+        Raises:
+            DataError: labels of another length than the features.
+        """
+        if self._speech.labels is None:
+            return None
+        try:
+            labels = self._speech.labels(name)
+        except DataError as error:
+            log.info("%s has no labels: %s", name, error)
+            return None
+        if len(labels) != frames:
+            raise DataError(
+                f"{name} has {len(labels)} labels for {frames} frames: align these very features"
+            )
+        return labels
 
     def _background(self, cmvn: Tensor, lda: Tensor) -> DiagonalGmm:
         path = self._work / "ubm.safetensors"
@@ -224,7 +242,7 @@ class _Trainer:
         normalise = _normaliser(cmvn, self._config.extraction)
         rows = lda.float().T
         pieces, offset = [], 0
-        for mfcc in self._all("frames", "sampling frames"):
+        for _, mfcc in self._all("frames", "sampling frames"):
             frames = _spliced(normalise(mfcc[None]), self._config.extraction)
             pieces.append(frames[(-offset) % step :: step] @ rows)
             offset += len(mfcc)

@@ -22,6 +22,8 @@ from asr.training.source import MemoryBatches
 from asr.training.trainer import Summary, train
 from asr.work_folder import claim
 
+TRAIN = TrainConfig(epochs=10, learning_rate=2e-3, final_learning_rate=2e-4, max_frames=4000)
+"""Defaults of the training: a few hours of speech need small batches to make steps enough."""
 TARGETS_FILE = "targets.safetensors"
 
 
@@ -40,7 +42,7 @@ class MaskedConfig:
 
     clusters: KmeansConfig = field(default_factory=KmeansConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=10))
+    train: TrainConfig = field(default_factory=lambda: TRAIN)
     max_frames: int = 4_000_000
     held_out: float = 0.03
     longest: int = 1500

@@ -16,11 +16,12 @@ class MaskConfig:
 
     Attributes:
         start_share: part of the frames at which a span begins; spans may overlap.
-        span: their length in feature frames (HuBERT's are of 200 ms).
+        span: their length in feature frames. HuBERT's are of 200 ms; a TDNN-F sees less far, and
+            what is too far away cannot be guessed.
     """
 
-    start_share: float = 0.04
-    span: int = 20
+    start_share: float = 0.05
+    span: int = 10
 
     def __post_init__(self) -> None:
         if not 0 < self.start_share < 1 or self.span < 1:

@@ -291,6 +291,18 @@ def test_labels_give_another_projection(tmp_path: Path) -> None:
     assert with_labels.lda.shape == without.lda.shape == (6, 15)
     assert not np.allclose(with_labels.lda, without.lda)
 
+    def some(name: str) -> torch.Tensor:
+        if name < "u2":
+            raise DataError("not aligned")
+        return torch.arange(len(plain.mfcc(name))) % 9
+
+    fewer = train_ivectors(replace(plain, labels=some), tmp_path / "fewer", TRAINING)
+    assert np.array_equal(fewer.global_cmvn, without.global_cmvn)  # they count for all else
+    assert not np.allclose(fewer.lda, with_labels.lda)
+    short = replace(plain, labels=lambda name: torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(DataError, match="u0 has 3 labels for 60 frames"):
+        train_ivectors(short, tmp_path / "short", TRAINING)
+
 
 def test_progress_rises_and_tells_the_likelihood(tmp_path: Path) -> None:
     reports: list[tuple[float, str]] = []
