@@ -47,9 +47,11 @@ class TrainedBatchNorm(BatchNorm):
             return super().forward(x)
         rows = x.reshape(-1, x.shape[2]).float()
         weights = rows.new_ones(len(rows)) if mask is None else mask.reshape(-1).to(rows.dtype)
-        y, mean, variance, count = _Normalize.apply(
-            rows, weights, self.options["epsilon"], self.options["target_rms"], self.world
-        )
+        # sums over many frames need float32, whatever the layers around compute in
+        with torch.autocast(x.device.type, enabled=False):
+            y, mean, variance, count = _Normalize.apply(
+                rows, weights, self.options["epsilon"], self.options["target_rms"], self.world
+            )
         self._keep(mean, variance, count)
         return y.view(x.shape)
 

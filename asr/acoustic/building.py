@@ -59,12 +59,24 @@ class GraphBuilder:
         return (f"Append({', '.join(parts)})" if len(parts) > 1 else parts[0]), width
 
     def affine(self, name: str, source: str, width: int, dim: int, zero: bool = False) -> str:
-        """W x + b; weights of variance 1 / width, so that outputs are about as large as inputs."""
+        """W x + b; weights of variance 1 / width, or 0 with ``zero``; b = 0."""
         arrays = {
             "weight": self._weight(dim, width, zero),
             "bias": np.zeros(dim, np.float32),
         }
         return self.component(name, source, dim, Component("affine", {"time_offsets": [0]}, arrays))
+
+    def affine_behind_sigmoid(self, name: str, source: str, dim: int) -> str:
+        """W (x − ½), for x between 0 and 1.
+
+        With weights four times as large as elsewhere, for a sigmoid's slope is a quarter at most
+        (X. Glorot and Y. Bengio, 2010); otherwise deep stacks of them hardly begin to learn.
+        """
+        weight = 4.0 * self._weight(dim, self._dims[source], False)
+        component = Component(
+            "affine", {"time_offsets": [0]}, {"weight": weight, "bias": -0.5 * weight.sum(axis=1)}
+        )
+        return self.component(name, source, dim, component)
 
     def tdnn(
         self, name: str, source: str, dim: int, offsets: Sequence[int], factor: bool = False

@@ -97,14 +97,22 @@ def mlp_graph(config: MlpConfig) -> NnetSpec:
     """The graph with random weights."""
     b = GraphBuilder(config.feature_dim, config.ivector_dim, config.seed)
     source, width = b.spliced(b.input_norm(), range(-config.context, config.context + 1))
+    behind_sigmoid = False
     for number in range(1, config.layers + 1):
-        name = f"hidden{number}"
-        b.affine(f"{name}.affine", source, width, config.dim)
-        source = b.pointwise(f"{name}.{config.nonlinearity}", f"{name}.affine", config.nonlinearity)
+        name, kind = f"hidden{number}", config.nonlinearity
+        if behind_sigmoid:
+            b.affine_behind_sigmoid(f"{name}.affine", source, config.dim)
+        else:
+            b.affine(f"{name}.affine", source, width, config.dim)
+        source = b.pointwise(f"{name}.{kind}", f"{name}.affine", kind)
+        behind_sigmoid = kind == "sigmoid" and not config.batch_norm
         if config.batch_norm:
             source = b.batch_norm(f"{name}.batchnorm", source)
         source, width = b.dropout(f"{name}.dropout", source), config.dim
-    b.affine("output.affine", source, width, config.num_pdfs, zero=True)
+    if behind_sigmoid:
+        b.affine_behind_sigmoid("output.affine", source, config.num_pdfs)
+    else:
+        b.affine("output.affine", source, width, config.num_pdfs)
     b.output(OUTPUT, b.pointwise("output.log-softmax", "output.affine", "log_softmax"))
     return b.spec()
 

@@ -7,6 +7,7 @@ line; ``tensorboard/`` and ``curves.png`` appear where tensorboard and matplotli
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -84,11 +85,14 @@ class Journal:
             draw_curves(read_metrics(self._folder), self._folder / CURVES_FILE)
 
     def close(self) -> None:
-        """Close the files."""
-        for file in (self._metrics, self._log):
-            file.close()
+        """Close the files. What a full disk kept from being written has been reported before."""
+        with contextlib.suppress(OSError):
+            self._metrics.close()
+        with contextlib.suppress(OSError):
+            self._log.close()
         if self._board is not None:
-            self._board.close()
+            with contextlib.suppress(OSError):
+                self._board.close()
 
     @staticmethod
     def _write(file: IO[str], *lines: str) -> None:

@@ -211,9 +211,9 @@ class Run:
         if self._journal is not None:
             self._write(FINAL_FILE, tensor_bytes(self._network.state_dict()))
             self._journal.draw()
+            self._progress(1.0, "trained")
         why = f" early: {self.stopped}" if self.stopped else ""
         self._note(f"ends after step {counters.step}{why}; {_shown(metrics)}")
-        self._progress(1.0, "trained")
         return step, metrics
 
     def _done(self) -> bool:

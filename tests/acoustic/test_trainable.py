@@ -235,6 +235,29 @@ def test_a_conformer_counts_its_outputs_as_every_network(subsampling: int, frame
     assert outputs.shape[1] == int(lengths[0]) == -(-frames // subsampling)
 
 
+@pytest.mark.parametrize(
+    "make", [lambda: Tdnnf(TDNNF), lambda: Mlp(MLP), lambda: Conformer(CONFORMER)]
+)
+def test_half_precision_gives_about_the_same(make) -> None:
+    """As on a GPU; loud features, whose squares only float32 can sum."""
+    feats, ivectors, lengths = inputs()
+    found = []
+    for enabled in (False, True):
+        network = shaken(make()).train()
+        network.set_dropout(0.0)
+        speakers = ivectors if network.ivector_dim else None
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            outputs, _ = network(10 * feats, speakers, lengths)
+        outputs.square().sum().backward()
+        assert outputs.dtype == torch.float32
+        gradients = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
+        found.append((outputs.detach(), torch.cat(gradients)))
+    (outputs, gradient), (half_outputs, half_gradient) = found
+    assert (half_outputs - outputs).norm() < 0.03 * outputs.norm()
+    cosine = F.cosine_similarity(half_gradient, gradient, dim=0)
+    assert 0.98 < cosine < 1 - 1e-7
+
+
 def test_networks_are_described_saved_and_loaded(tmp_path) -> None:
     feats, ivectors, lengths = inputs()
     for config, make in ((TDNNF, Tdnnf), (CONFORMER, Conformer)):

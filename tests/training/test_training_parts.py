@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asr.acoustic.mlp import Mlp, MlpConfig, log_priors
+from asr.acoustic.mlp import Mlp, MlpConfig
 from asr.data.batching import BatchConfig, BucketSampler
-from asr.errors import DataError, UsageError
+from asr.errors import AsrError, DataError, UsageError
 from asr.training import (
     CrossEntropy,
     DevSet,
@@ -27,6 +27,7 @@ from asr.training import (
 from asr.training.curves import draw_curves
 from asr.training.journal import Journal, read_metrics
 from asr.training.optimizer import dropout_at, dropout_points, learning_rate
+from asr.training.step import LossScale
 
 
 def noise(*shape: int) -> Tensor:
@@ -162,6 +163,27 @@ def test_dropout_follows_kaldis_schedules() -> None:
             dropout_points(bad)
 
 
+def test_the_scale_of_half_precision_finds_its_place() -> None:
+    scale = LossScale("fp16")
+    begin = scale.scale
+    assert scale.overflowed() and scale.scale == begin / 2
+    for _ in range(1000):
+        scale.went_well()
+    assert scale.scale == begin
+    while scale.scale > 1:
+        assert scale.overflowed()
+    assert not scale.overflowed()  # the gradient itself is to blame
+    assert not LossScale("bf16").overflowed()
+
+
+def test_a_journal_on_a_full_disk_says_so(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    (tmp_path / "train.log").symlink_to("/dev/full")
+    with pytest.raises(AsrError, match="is full: free some space"):
+        Journal(tmp_path, 0)
+
+
 def test_a_journal_forgets_what_came_after_the_checkpoint(tmp_path: Path) -> None:
     journal = Journal(tmp_path, 0)
     for step in range(1, 6):
@@ -202,6 +224,11 @@ def test_events_for_tensorboard(tmp_path: Path) -> None:
     assert [(e.step, e.value) for e in events.Scalars("train/loss")] == [(7, 0.5)]
 
 
+@pytest.fixture(scope="module")
+def digits(korean_model) -> list[Example]:
+    return digit_examples()
+
+
 def digit_examples() -> list[Example]:
     """The shipped digits with the pdf of each frame, from the default model's own alignment.
 
@@ -231,24 +258,21 @@ def digit_examples() -> list[Example]:
     return made
 
 
-def test_a_perceptron_learns_the_phones_of_real_speech(korean_model, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind, layers", [("relu", 2), ("sigmoid", 5)])
+def test_a_perceptron_learns_the_phones_of_real_speech(
+    digits: list[Example], tmp_path: Path, kind: str, layers: int
+) -> None:
     """Trained on four recordings of digits, it tells the phones of the fifth."""
-    data = digit_examples()
-    frames = torch.cat([e.feats for e in data[:-1]])
-    network = Mlp(MlpConfig(data[0].feats.shape[1], 47, layers=2, dim=96, nonlinearity="relu"))
+    training, last = digits[:-1], digits[-1]
+    frames = torch.cat([e.feats for e in training])
+    width = frames.shape[1]
+    network = Mlp(MlpConfig(width, 47, layers=layers, dim=96, nonlinearity=kind))
     network.normalise_input(frames.mean(0), frames.std(0))
     config = TrainConfig(epochs=30, learning_rate=3e-3, watch="dev/loss")
-    dev = {"dev": DevSet(MemoryBatches(data[-1:], 10_000), CrossEntropy())}
+    dev = {"dev": DevSet(MemoryBatches([last], 10_000), CrossEntropy())}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    summary = train(network, CrossEntropy(), MemoryBatches(data[:-1], 1), dev, config, tmp_path)
+    summary = train(network, CrossEntropy(), MemoryBatches(training, 1), dev, config, tmp_path)
     torch.set_num_threads(threads)
-    held_out = torch.bincount(data[-1].target, minlength=47)
-    chance = float(held_out.max() / held_out.sum())
-    assert summary.metrics["dev/accuracy"] > chance + 0.25
-    counts = torch.bincount(torch.cat([e.target for e in data[:-1]]), minlength=47)
-    hybrid = network.to_hybrid(log_priors(counts.numpy()))
-    with torch.no_grad():
-        scores, _ = hybrid(data[-1].feats[None])
-    pauses = scores[0].argmax(1) == 0
-    assert float((pauses == (data[-1].target == 0)).float().mean()) > 0.7
+    chance = float(torch.bincount(last.target).max() / len(last.target))
+    assert summary.metrics["dev/accuracy"] > chance + 0.35
