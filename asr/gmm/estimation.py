@@ -40,7 +40,7 @@ class SplitConfig:
 
     Attributes:
         power: a pdf gets Gaussians by its frames to this power.
-        min_count: a Gaussian gets at least so many frames.
+        min_count: a Gaussian gets more frames than this.
         perturb: halves are moved apart by this part of a standard deviation.
     """
 
@@ -156,7 +156,7 @@ def split_targets(
     left = total - int(target.sum())
     while left > 0 and heap:
         _, pdf = heapq.heappop(heap)
-        if occupancy[pdf] / (target[pdf] + 1) < config.min_count:
+        if occupancy[pdf] <= config.min_count * (target[pdf] + 1):
             continue
         target[pdf] += 1
         left -= 1
