@@ -124,8 +124,9 @@ class Corpus:
     def _kept(self, found: dict[str, Alignment], lost: dict[str, str]) -> dict[str, Alignment]:
         for name in found:
             self.failures.pop(name, None)
+        if not lost.keys() <= self.failures.keys():  # once, not in every iteration
+            report(lost, len(self.ids), "not aligned")
         self.failures |= lost
-        report(lost, len(self.ids), "not aligned")
         if not found:
             raise DataError("no utterance could be aligned with its text: check texts and sounds")
         return found

@@ -25,18 +25,14 @@ class TrainingGraph(NamedTuple):
     """A text's graph, and what the search needs of it.
 
     text: ``forward`` and ``loop`` are tuples of the transition model, without its costs.
-    left, lowest, highest: see :func:`asr.decoder.align_kernels.viterbi`.
+    frames_needed: the fewest frames in which the text can be said.
+    lowest, highest: see :func:`asr.decoder.align_kernels.viterbi`.
     """
 
     text: TextGraph
-    left: NDArray[np.int32]
+    frames_needed: int
     lowest: NDArray[np.int32]
     highest: NDArray[np.int32]
-
-    @property
-    def frames_needed(self) -> int:
-        """The fewest frames in which the text can be said."""
-        return int(self.left[0])
 
 
 class TextGraphs:
@@ -90,6 +86,6 @@ class TextGraphs:
             graph = text_graph(self._hcl, self._indexed, packed(steps, len(self._units)))
             if len(graph.state) == 0:
                 raise DataError("the text cannot be said with the model's phones")
-            left = kernels.frames_to_end(graph)
-            self._kept[text] = TrainingGraph(graph, left, *neighbours(graph))
+            needed = int(kernels.frames_to_end(graph)[0])
+            self._kept[text] = TrainingGraph(graph, needed, *neighbours(graph))
         return self._kept[text]

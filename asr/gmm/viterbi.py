@@ -76,11 +76,13 @@ class Aligner:
                 f"the text takes {graph.frames_needed} frames and the sound has {len(features)}"
             )
         text, loglikes = self._scored(graph.text, features)
+        # a path may be too late for its end: that is how a text that was not said shows
+        anywhere = np.zeros(len(text.forward), np.int32)
         for beam in (self.config.beam, self.config.retry_beam):
             if not beam:
                 continue
             status, final, *pointers = kernels.viterbi(
-                text, graph.left, graph.lowest, graph.highest, loglikes, beam, MEMORY
+                text, anywhere, graph.lowest, graph.highest, loglikes, beam, MEMORY
             )
             totals = final - text.final_cost
             if status == kernels.DONE and totals.max() > -math.inf:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from kaldi_hmm import monophone_transitions
 
 from asr.errors import UsageError
 from asr.graph.phone_models import decoding_models, training_models
@@ -12,27 +13,10 @@ from asr.hmm.transition import TransitionModel
 from asr.hmm.transition_training import trained, transition_costs, transition_counts
 
 
-def kaldi_topology(states: dict[int, int]) -> str:
-    """Kaldi's text form of left-to-right phones with so many states."""
-    entries = []
-    for phone, count in states.items():
-        rows = [
-            f"<State> {s} <PdfClass> {s} <Transition> {s} 0.75 <Transition> {s + 1} 0.25 </State>"
-            for s in range(count)
-        ]
-        entries.append(f"<TopologyEntry> <ForPhones> {phone} </ForPhones> {' '.join(rows)} "
-                       f"<State> {count} </State> </TopologyEntry>")  # fmt: skip
-    return f"<Topology> {' '.join(entries)} </Topology>"
-
-
 @pytest.fixture(scope="module")
 def kaldi_model():
     khg = pytest.importorskip("kaldi_hmm_gmm")
-    states = {phone: CLASSICAL.states(phone) for phone in range(1, NUM_PHONES + 1)}
-    topology = khg.HmmTopology()
-    topology.read(kaldi_topology(states))
-    tree = khg.monophone_context_dependency(list(states), [-1, *states.values()])
-    return khg, khg.TransitionModel(tree, topology)
+    return khg, monophone_transitions(khg)
 
 
 def test_monophones_are_numbered_as_in_kaldi(kaldi_model):
