@@ -24,9 +24,10 @@ from asr.bundle import ACOUSTIC_FILE, GRAPH_FILE, IVECTOR_FILE, Bundle, write_bu
 from asr.chain.denominator import denominator
 from asr.chain.hmm_graph import HmmGraph, from_text_graph
 from asr.chain.numerator import numerator
-from asr.chain.objective import LfMmiConfig, PreparedGraph
+from asr.chain.objective import LfMmiConfig
+from asr.chain.prepared import PreparedGraph
 from asr.chain.phone_lm import PhoneLm, PhoneLmConfig, estimate_phone_lm
-from asr.chain.supervision import TextSupervision
+from asr.chain.supervision import TextSupervision, random_phones
 from asr.chain.training import LfMmiObjective
 from asr.data.augment import change_speed
 from asr.decoder.align_graph import TextGraph
@@ -122,6 +123,7 @@ def finetune(
     *,
     dev: Sequence[SpokenText] = (),
     guard: Sequence[SpokenText] = (),
+    phone_text: Sequence[str] = (),
     config: FinetuneConfig | None = None,
     name: str | None = None,
     licence: str = "",
@@ -139,6 +141,8 @@ def finetune(
         dev: the weights that do best on these are kept.
         guard: of another kind, that the model must not forget: weights that do worse on these than
             before (by more than ``guard_tolerance`` of the training options) are not kept.
+        phone_text: further sentences for the denominator's phone n-gram: what people might have
+            said. Some thousands of any kind help much where there are few hours of speech.
         config: options.
         name: of the new model; None for the old one's with ``-tuned``.
         licence, attribution: of the speech, added to the old model's.
@@ -167,7 +171,9 @@ def finetune(
     phones = parts.spoken(kept, unused)
     if not phones:
         raise DataError(f"no text fits its sound ({next(iter(unused.values()))})")
-    lm = estimate_phone_lm(phones.values(), config.phone_lm)
+    progress(0.32, "phone n-gram")
+    others = parts.pronounced(phone_text, config.training.seed)
+    lm = estimate_phone_lm([*phones.values(), *others], config.phone_lm)
     den = denominator(lm, read_emissions(bundle))
     objective = LfMmiObjective(den, config.lfmmi)
     examples = parts.examples([u for u in kept if u.id in phones], lm, 0.0, unused)
@@ -288,6 +294,18 @@ class _Parts:
             except DataError as error:
                 unused[utterance.id] = str(error)
         return phones
+
+    def pronounced(self, sentences: Sequence[str], seed: int) -> list[list[str]]:
+        """The phones of sentences, as they might be said; what cannot be said is left out."""
+        generator = np.random.default_rng(seed)
+        found = []
+        for sentence in sentences:
+            try:
+                graph = self._supervision.text_graph(sentence)
+                found.append(random_phones(self._supervision, graph, generator))
+            except DataError:
+                continue
+        return found
 
     def examples(
         self,

@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from asr.chain import kernels
-from asr.chain.denominator import leaky_probabilities
+from asr.chain.batched import BatchSums, JoinedGraphs, batch_sums, joined
 from asr.chain.hmm_graph import HmmGraph
+from asr.chain.prepared import PreparedGraph
 from asr.errors import UsageError
 
 
@@ -32,67 +31,21 @@ class LfMmiConfig:
         l2: of the outputs, a frame: keeps them from drifting, as only differences count.
         xent: weight of cross-entropy of the second head with the numerator's posteriors.
         threads: over utterances, on the CPU; 0: as many as torch has.
+        batched: sum in torch, all utterances at once, for outputs on a GPU ("cuda"), "always" or
+            "never"; else on the CPU, utterance by utterance.
     """
 
     leaky: float = 1e-5
     l2: float = 5e-5
     xent: float = 0.1
     threads: int = 0
+    batched: Literal["cuda", "always", "never"] = "cuda"
 
     def __post_init__(self) -> None:
         if min(self.leaky, self.l2, self.xent, self.threads) < 0:
             raise UsageError("leaky, l2, xent and threads may not be below 0")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Summed:
-    """Sums over the paths of one graph.
-
-    logprob: natural log of the sum, −inf where there is no path. posteriors: float32 or float64
-    [T, pdfs], the occupation of each pdf.
-    """
-
-    logprob: float
-    posteriors: NDArray[np.floating]
-
-
-class PreparedGraph:
-    """A graph with its weights as probabilities, ready for sums over its paths."""
-
-    def __init__(self, graph: HmmGraph, leaky: float = 0.0) -> None:
-        self.graph = graph
-        self.arrays = (
-            graph.forward, graph.loop, _weights(graph.loop_cost), graph.edge_begin,
-            graph.edge_source, _weights(graph.edge_cost), _weights(graph.final_cost),
-            leaky * leaky_probabilities(graph) if leaky else np.zeros(graph.states),
-        )  # fmt: skip
-
-    def add(
-        self, scores: NDArray[np.floating], posteriors: NDArray[np.floating], factor: float
-    ) -> float:
-        """Add ``factor`` · posteriors to ``posteriors`` [T, pdfs]; the log of the sum of paths.
-
-        Nothing is added where there is no path (−inf).
-        """
-        states = self.graph.states
-        return float(
-            kernels.forward_backward(
-                *self.arrays, scores, posteriors, factor,
-                np.empty((len(scores) + 1, states)), np.empty((len(scores), states)),
-                np.empty((3, states)), np.empty(scores.shape[1]),
-            )
-        )  # fmt: skip
-
-
-def _weights(costs: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.exp(-costs.astype(np.float64))
-
-
-def summed(graph: HmmGraph, scores: NDArray[np.floating], leaky: float = 0.0) -> Summed:
-    """Sum over all paths of a graph through scores [T, pdfs]."""
-    posteriors = np.zeros_like(scores)
-    logprob = PreparedGraph(graph, leaky).add(scores, posteriors, 1.0)
-    return Summed(logprob, posteriors)
+        if self.batched not in ("cuda", "always", "never"):
+            raise UsageError(f"batched is {self.batched!r}; choose cuda, always or never")
 
 
 class LfMmiLoss:
@@ -102,6 +55,7 @@ class LfMmiLoss:
         self.config = config or LfMmiConfig()
         self._denominator = PreparedGraph(denominator, self.config.leaky)
         self.num_pdfs = denominator.num_pdfs
+        self._joined: tuple[tuple[int, torch.device], JoinedGraphs] | None = None
 
     def __call__(
         self, outputs: Tensor, lengths: Tensor, numerators: Sequence[PreparedGraph]
@@ -109,49 +63,65 @@ class LfMmiLoss:
         """Of a batch.
 
         Args:
-            outputs: float [B, N, pdfs], on any device; sums are taken on the CPU in float64.
+            outputs: float [B, N, pdfs], on any device.
             lengths: int64 [B], frames of each.
             numerators: [B].
         """
+        batched = self.config.batched == "always" or (
+            self.config.batched == "cuda" and outputs.is_cuda
+        )
+        sums = self._in_torch if batched else self._in_kernels
+        said, others = sums(outputs, lengths, numerators)
+        used = torch.isfinite(said.logprobs) & torch.isfinite(others.logprobs)
+        gradient = (said.posteriors - others.posteriors) * used[:, None, None]
+        posteriors = said.posteriors * used[:, None, None] if self.config.xent else None
+        return MmiResult(
+            numerator=float(said.logprobs[used].sum()),
+            denominator=float(others.logprobs[used].sum()),
+            frames=int(lengths.to(used.device)[used].sum()),
+            used=used.cpu(),
+            gradient=gradient.to(outputs.device, outputs.dtype),
+            posteriors=None if posteriors is None else posteriors.to(outputs.device, outputs.dtype),
+        )
+
+    def _in_torch(
+        self, outputs: Tensor, lengths: Tensor, numerators: Sequence[PreparedGraph]
+    ) -> tuple[BatchSums, BatchSums]:
+        """On the outputs' device."""
+        kind = torch.float32 if outputs.is_cuda else torch.float64
+        count = len(numerators)
+        if self._joined is None or self._joined[0] != (count, outputs.device):
+            graphs = joined([self._denominator] * count, outputs.device, kind)
+            self._joined = ((count, outputs.device), graphs)
+        said = batch_sums(joined(numerators, outputs.device, kind), outputs, lengths)
+        return said, batch_sums(self._joined[1], outputs, lengths)
+
+    def _in_kernels(
+        self, outputs: Tensor, lengths: Tensor, numerators: Sequence[PreparedGraph]
+    ) -> tuple[BatchSums, BatchSums]:
+        """On the CPU, in float64, an utterance a thread."""
         rows = outputs.detach().cpu().numpy()
         sizes = lengths.tolist()
-        gradient = np.zeros_like(rows)
-        posteriors = np.zeros_like(rows) if self.config.xent else None
+        said, others = np.zeros_like(rows), np.zeros_like(rows)
 
         def one(place: int) -> tuple[float, float]:
             scores = np.ascontiguousarray(rows[place, : sizes[place]])
-            said = np.zeros_like(scores)
-            numerator = numerators[place].add(scores, said, 1.0)
+            here = said[place, : len(scores)], others[place, : len(scores)]
+            numerator = numerators[place].add(scores, here[0], 1.0)
             if not np.isfinite(numerator):
                 return -np.inf, -np.inf
-            gradient[place, : len(scores)] = said
-            if posteriors is not None:
-                posteriors[place, : len(scores)] = said
-            return numerator, self._denominator.add(scores, gradient[place, : len(scores)], -1.0)
+            return numerator, self._denominator.add(scores, here[1], 1.0)
 
-        threads = self.config.threads or torch.get_num_threads()
-        if threads > 1 and len(rows) > 1:
-            with ThreadPoolExecutor(min(threads, len(rows))) as pool:
+        threads = min(self.config.threads or torch.get_num_threads(), len(rows))
+        if threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
                 logprobs = list(pool.map(one, range(len(rows))))
         else:
             logprobs = [one(place) for place in range(len(rows))]
-        used = [np.isfinite(pair).all() for pair in logprobs]
-        for place in np.flatnonzero(~np.array(used, bool)):
-            gradient[place] = 0.0
-            if posteriors is not None:
-                posteriors[place] = 0.0
-        numerator = sum(pair[0] for pair, good in zip(logprobs, used, strict=True) if good)
-        denominator = sum(pair[1] for pair, good in zip(logprobs, used, strict=True) if good)
-        frames = sum(size for size, good in zip(sizes, used, strict=True) if good)
-        return MmiResult(
-            numerator=float(numerator),
-            denominator=float(denominator),
-            frames=int(frames),
-            used=torch.tensor(np.array(used, bool)),
-            gradient=torch.from_numpy(gradient).to(outputs.device, outputs.dtype),
-            posteriors=None
-            if posteriors is None
-            else torch.from_numpy(posteriors).to(outputs.device, outputs.dtype),
+        pairs = torch.tensor(logprobs, dtype=torch.float64).reshape(-1, 2)
+        return (
+            BatchSums(pairs[:, 0], torch.from_numpy(said)),
+            BatchSums(pairs[:, 1], torch.from_numpy(others)),
         )
 
 

@@ -29,10 +29,14 @@ class PhoneLmConfig:
         order: phones of an n-gram.
         extra_histories: of more than two phones; the most frequent are kept.
         least_count: what an n-gram must have been seen to keep a history of more than two phones.
+
+    An n-gram that knows the training texts too well leaves nothing to learn from the sound: on two
+    hours of speech, Kaldi's four phones with 2,000 histories gained nothing on a dev set, where
+    three phones, and texts of other kinds beside the training texts, took away a fifth of errors.
     """
 
-    order: int = 4
-    extra_histories: int = 2000
+    order: int = 3
+    extra_histories: int = 0
     least_count: int = 20
 
     def __post_init__(self) -> None:

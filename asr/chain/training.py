@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from asr.chain.hmm_graph import HmmGraph
-from asr.chain.objective import LfMmiConfig, LfMmiLoss, MmiResult, PreparedGraph
+from asr.chain.objective import LfMmiConfig, LfMmiLoss, MmiResult
+from asr.chain.prepared import PreparedGraph
 from asr.errors import ModelError
 from asr.training.batch import Batch
 from asr.training.objective import Value

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 from asr.cli.outputs import check_bundle_output
 from asr.cli.progress import shown_progress
 from asr.cli.speech_data import DATA_HELP, SpokenSound, spoken_sounds
-from asr.errors import UsageError
+from asr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from asr.finetuning import FinetuneConfig, FinetuneReport
+
+MOST_SENTENCES = 6000
+"""Of --phone-text; more change the phone n-gram little and make the denominator larger."""
+LONGEST_SENTENCE = 200
 
 DESCRIPTION = """\
 Train a model on: its network goes on learning from transcribed speech by LF-MMI, and the result is
@@ -37,6 +41,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--guard", metavar="DATA", nargs="+", default=[],
                         help="speech that must not be forgotten: weights that do worse on it than"
                              " before are not kept")
+    parser.add_argument("--phone-text", metavar="FILE", nargs="+", type=Path, default=[],
+                        help="sentences, one a line, of what else people say: some thousands make"
+                             " a better model where there are few hours of speech (see"
+                             " docs/training.md)")
     parser.add_argument("--epochs", type=int, metavar="N", help="times through the data (3)")
     parser.add_argument("--learning-rate", type=float, metavar="R",
                         help="at the beginning (2e-4); it falls to a tenth")
@@ -66,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     )
     _check_apart(speech, dev, guard)
     check_bundle_output(args.output)
+    phone_text = _sentences(args.phone_text)
     work = args.work or args.output.with_name(args.output.name + ".work")
     with shown_progress() as progress:
         progress(0.0, f"{len(speech)} utterances")
@@ -79,8 +88,9 @@ def run(args: argparse.Namespace) -> int:
             torch.set_num_threads(args.threads)
         report = finetune(
             open_bundle(resolve(args.init)), speech, args.output, work,
-            dev=dev, guard=guard, config=config, name=args.name, licence=args.licence,
-            attribution=args.attribution, progress=progress, device=args.device,
+            dev=dev, guard=guard, phone_text=phone_text, config=config, name=args.name,
+            licence=args.licence, attribution=args.attribution, progress=progress,
+            device=args.device,
         )  # fmt: skip
     print(_told(report))
     return 0
@@ -127,6 +137,18 @@ def _value(name: str, text: str, options: dict[str, object]) -> object:
     if kind is list:
         raise UsageError(f"--option {name} cannot be given here; use Python")
     return text
+
+
+def _sentences(paths: list[Path]) -> list[str]:
+    """Lines of all files, evenly thinned to so many as help."""
+    lines: list[str] = []
+    for path in paths:
+        try:
+            lines += path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path} cannot be read as UTF-8 text ({error})") from error
+    lines = [line for line in lines if line.strip() and len(line) <= LONGEST_SENTENCE]
+    return lines[:: max(1, -(-len(lines) // MOST_SENTENCES))]
 
 
 def _speeds(text: str) -> tuple[float, ...]:

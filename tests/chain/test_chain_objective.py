@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -11,7 +10,8 @@ import torch
 
 from asr.chain.denominator import leaky_probabilities
 from asr.chain.hmm_graph import HmmGraph, from_edges
-from asr.chain.objective import LfMmiConfig, LfMmiLoss, PreparedGraph, summed
+from asr.chain.objective import LfMmiConfig, LfMmiLoss
+from asr.chain.prepared import PreparedGraph, summed
 from asr.chain.supervision import best_states, pdfs_of
 
 PDFS = 5

@@ -1,0 +1,63 @@
+"""Graphs with their weights as probabilities, and sums over their paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.chain import kernels
+from asr.chain.denominator import leaky_probabilities
+from asr.chain.hmm_graph import HmmGraph
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summed:
+    """Sums over the paths of one graph.
+
+    logprob: natural log of the sum, −inf where there is no path. posteriors: float32 or float64
+    [T, pdfs], the occupation of each pdf.
+    """
+
+    logprob: float
+    posteriors: NDArray[np.floating]
+
+
+class PreparedGraph:
+    """A graph with its weights as probabilities, ready for sums over its paths."""
+
+    def __init__(self, graph: HmmGraph, leaky: float = 0.0) -> None:
+        self.graph = graph
+        self.arrays = (
+            graph.forward, graph.loop, _weights(graph.loop_cost), graph.edge_begin,
+            graph.edge_source, _weights(graph.edge_cost), _weights(graph.final_cost),
+            leaky * leaky_probabilities(graph) if leaky else np.zeros(graph.states),
+        )  # fmt: skip
+
+    def add(
+        self, scores: NDArray[np.floating], posteriors: NDArray[np.floating], factor: float
+    ) -> float:
+        """Add ``factor`` · posteriors to ``posteriors`` [T, pdfs]; the log of the sum of paths.
+
+        Nothing is added where there is no path (−inf).
+        """
+        states = self.graph.states
+        return float(
+            kernels.forward_backward(
+                *self.arrays, scores, posteriors, factor,
+                np.empty((len(scores) + 1, states)), np.empty((len(scores), states)),
+                np.empty((3, states)), np.empty(scores.shape[1]),
+            )
+        )  # fmt: skip
+
+
+def _weights(costs: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.exp(-costs.astype(np.float64))
+
+
+def summed(graph: HmmGraph, scores: NDArray[np.floating], leaky: float = 0.0) -> Summed:
+    """Sum over all paths of a graph through scores [T, pdfs]."""
+    posteriors = np.zeros_like(scores)
+    logprob = PreparedGraph(graph, leaky).add(scores, posteriors, 1.0)
+    return Summed(logprob, posteriors)
