@@ -34,6 +34,7 @@ COMMANDS = {
     "train-ivector": ("asr.cli.train_ivector", "train an i-vector extractor from speech"),
     "lm-ppl": ("asr.cli.lm_ppl", "perplexity of texts by a language model"),
     "graph": ("asr.cli.graph", "build a model's graph anew: other language model, static HCLG"),
+    "stage": ("asr.cli.stage", "run a stage of a recipe unless it is done"),
     "import-kaldi": ("asr.cli.import_kaldi", "turn a Kaldi chain model into a bundle"),
 }
 INTERRUPTED = 130
