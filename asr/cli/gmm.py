@@ -55,7 +55,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     decode.add_argument("--output", type=Path, metavar="FILE", required=True,
                         help="a line for each utterance: its id, TAB, its text")
     decode.add_argument("--acoustic-scale", type=float, metavar="X",
-                        help="weight of the acoustic scores (0.083)")
+                        help="weight of the acoustic scores (0.06)")
     decode.add_argument("--beam", type=float, metavar="X", help="of the search (13)")
 
 

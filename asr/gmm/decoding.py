@@ -35,11 +35,13 @@ class GmmDecodeConfig:
         search: of the beam search.
     """
 
-    acoustic_scale: float = 0.083
+    acoustic_scale: float = 0.06
     self_loop_scale: float = 0.1
+    # tuned on the development speakers of a corpus of read speech
     search: DecoderConfig = field(
         default_factory=lambda: DecoderConfig(
-            beam=13.0, max_active=7000, lm_scale=1.0, lattice_beam=0.0
+            beam=13.0, max_active=7000, lm_scale=1.0, unit_bonus=0.5, space_bonus=0.5,
+            lattice_beam=0.0,
         )
     )
 

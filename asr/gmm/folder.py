@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ def write_state(folder: Path, state: TrainingState) -> None:
     with replaced_folder(folder) as temporary:
         write_results(temporary, state)
         with replaced_file(temporary / STATE) as file:
-            json.dump({"iteration": state.iteration, "loglike": state.loglike}, file)
+            loglike = None if math.isnan(state.loglike) else state.loglike
+            json.dump({"iteration": state.iteration, "loglike": loglike}, file)
 
 
 def write_results(folder: Path, state: TrainingState) -> None:
@@ -55,11 +57,12 @@ def read_state(folder: Path) -> TrainingState:
     transforms = None
     if (folder / TRANSFORMS).exists():
         transforms = read_transforms(folder / TRANSFORMS)
-    iteration, loglike = 0, float("nan")
+    iteration, loglike = 0, math.nan
     if (folder / STATE).exists():
         try:
             kept = json.loads((folder / STATE).read_text(encoding="utf-8"))
-            iteration, loglike = int(kept["iteration"]), float(kept["loglike"])
+            iteration = int(kept["iteration"])
+            loglike = math.nan if kept["loglike"] is None else float(kept["loglike"])
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{folder / STATE} is damaged ({error}): delete {folder}") from error
     return TrainingState(iteration, model, alignments, transforms, loglike)
