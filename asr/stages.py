@@ -1,8 +1,8 @@
-"""Stages of a recipe: commands that run once for the same inputs, and leave a mark when they are done.
+"""Stages of a recipe: commands that run once for the same inputs, and leave a mark when done.
 
-A mark is a file `NAME.done` that holds what decided the result: the command with its options, a hash
-of each input, the version of Malsori, and names and sizes of what came out. As long as all that is so,
-the stage need not run again. A stage that fails, or is killed, leaves no mark.
+A mark is a file `NAME.done` that holds what decided the result: the command with its options, a
+hash of each input, the version of Malsori, and names and sizes of what came out. As long as all
+that is so, the stage need not run again. A stage that fails, or is killed, leaves no mark.
 """
 
 from __future__ import annotations
@@ -174,7 +174,8 @@ def _clear(begun: Path, key: Mapping[str, Any] | None) -> None:
 def _execute(stage: Stage, log: Path) -> None:
     with open(log, "w", encoding="utf-8") as told, ExitStack() as stack:
         now = time.strftime("%Y-%m-%d %H:%M:%S %z")
-        print(f"# {shlex.join(stage.command)}\n# {now}, malsori {__version__}", file=told, flush=True)
+        head = f"# {shlex.join(stage.command)}\n# {now}, malsori {__version__}"
+        print(head, file=told, flush=True)
         printed: Any = told
         if stage.stdout is not None:
             printed = stack.enter_context(replaced_file(stage.stdout))

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 DESCRIPTION = """\
-Run COMMAND unless it was done already with the same arguments and inputs. MARKS/NAME.done says what was
-done; MARKS/NAME.log begins with the command. A command that fails leaves no mark.
+Run COMMAND unless it was done already with the same arguments and inputs. MARKS/NAME.done says what
+was done; MARKS/NAME.log begins with the command. A command that fails leaves no mark.
 """
 
 

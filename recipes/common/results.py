@@ -8,6 +8,7 @@ With --check the figures in OUT are compared, not replaced: exit code 1 where on
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
 import re
@@ -32,6 +33,8 @@ def main() -> int:
     parser.add_argument("--command", required=True, help="that made these results")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--note", action="append", default=[], help="a sentence; may be repeated")
+    parser.add_argument("--gains", nargs="+", default=[], metavar="SYSTEM,SYSTEM...",
+                        help="systems of which each is told relative to the one before")
     parser.add_argument("--rows", nargs="+", required=True, metavar="SYSTEM=SET=FILE")
     parser.add_argument("--check", action="store_true", help="compare with OUT instead")
     parser.add_argument("--tolerance", type=float, default=2.0,
@@ -73,7 +76,9 @@ def page(args: argparse.Namespace, rows: list[tuple[str, str, dict]]) -> str:
     ]
     lines = [f"# {args.title}", "", *"\n\n".join(about).split("\n"), ""]
     lines += [HEADER, "|" + "---|" * HEADER.count(" | ") + "---|", *map(line, rows)]
-    gains = [told for name in dict.fromkeys(row[1] for row in rows) if (told := gain(name, rows))]
+    sets = list(dict.fromkeys(row[1] for row in rows))
+    chains = [chain.split(",") for chain in args.gains]
+    gains = [told for chain in chains for name in sets if (told := gain(name, rows, chain))]
     if gains:
         lines += ["", "From each system to the next, CER relative to the one before:", "", *gains]
     return "\n".join(lines) + "\n"
@@ -93,14 +98,16 @@ def spacing_f1(counts: dict) -> float:
     return float(counts["f1"])
 
 
-def gain(name: str, rows: list[tuple[str, str, dict]]) -> str:
-    """How CER falls from system to system on one set."""
-    steps = [(system, found["cer"]["rate"]) for system, of, found in rows if of == name]
-    if len(steps) < 2:
+def gain(name: str, rows: list[tuple[str, str, dict]], chain: list[str]) -> str:
+    """How CER falls from system to system of a chain on one set."""
+    rates = {system: found["cer"]["rate"] for system, of, found in rows if of == name}
+    systems = [system for system in chain if system in rates]
+    if len(systems) < 2:
         return ""
-    told = [steps[0][0]]
-    for (_, before), (system, after) in zip(steps, steps[1:], strict=False):
-        told.append(f"{system} {100 * (after / before - 1):+.0f}%" if before else system)
+    told = [systems[0]]
+    for before, after in itertools.pairwise(systems):
+        change = f" {100 * (rates[after] / rates[before] - 1):+.0f}%" if rates[before] else ""
+        told.append(after + change)
     return f"- {name}: " + " → ".join(told)
 
 

@@ -12,6 +12,7 @@
 #   --phone-text FILE sentences, one a line, of what else people say: helps adaptation
 #   --sets "S..."     what is decoded: "dev test"; dev alone while you try things out
 #   --systems "S..."  which are decoded: "before adapted mono tri lda sat"
+#   --conf DIR        options of training (recipes/emotiontts/conf)
 #   --limit-utterances N   only the first N of each split, to see whether all works; the results
 #                     then stay in the work folder
 set -euo pipefail

@@ -1,0 +1,95 @@
+# Sourced by the recipes: systems trained one on the other, decoded and scored. `corpora` are the names
+# of folders in $data, each with the data directories train, dev and test; systems come into $exp.
+
+known_systems="before adapted mono tri lda sat"
+
+check_choices() {
+    local name
+    for name in $sets; do
+        [[ $name =~ ^(dev|test)$ ]] || misuse "--sets takes dev, test or both, not $name"
+    done
+    for name in $systems; do
+        [[ " $known_systems " == *" $name "* ]] || misuse "--systems: there is no system $name"
+    done
+    [ -n "$sets" ] && [ -n "$systems" ] || misuse "--sets and --systems name one at least"
+}
+
+# The data of all corpora: training in `train`, development in `dev`, both of them and test in `tests`;
+# the training data as options of `once` in `inputs`.
+name_data() {
+    local name
+    train=() dev=() tests=() inputs=()
+    for name in "${corpora[@]}"; do
+        train+=("$data/$name/train")
+        dev+=("$data/$name/dev")
+        tests+=("$data/$name/dev" "$data/$name/test")
+        inputs+=(--input "$data/$name/train")
+    done
+}
+
+# gmm KIND PREVIOUS: a Gaussian mixture system from the one before.
+gmm() {
+    local kind=$1 previous=${2:-}
+    configured "$conf/$kind.conf"
+    once "$kind" "${inputs[@]}" ${previous:+--input "$exp/$previous"} --output "$exp/$kind" -- \
+        $train_cmd python -m asr gmm "$kind" "${train[@]}" --output "$exp/$kind" \
+        ${previous:+--from "$exp/$previous"} "${config[@]}"
+}
+# decode SYSTEM CORPUS SET; GMMs take the language model `lm`, or the shipped one where that is empty.
+decode() {
+    local system=$1 name=$2 set=$3 from=$data/$2/$3 text=$work/decode/$1/$2.$3.txt
+    case $system in
+        before | adapted)
+            local model=$init of=()
+            [ "$system" = before ] || model=$exp/adapted of=(--input "$exp/adapted")
+            sounds_of "$from"
+            once "decode-$system-$name-$set" --input "$from" "${of[@]}" --stdout "$text" -- \
+                $decode_cmd python -m asr transcribe "${sounds[@]}" --model "$model" \
+                --device "$device" --jobs "$nj" ;;
+        *)
+            once "decode-$system-$name-$set" --input "$from" --input "$exp/$system" \
+                ${lm:+--input "$lm"} --output "$text" -- $decode_cmd python -m asr gmm decode \
+                "$from" --system "$exp/$system" ${lm:+--lm "$lm"} --output "$text" ;;
+    esac
+}
+
+# score SYSTEM CORPUS SET; where there is a list SET.plain of utterances, those on their own too.
+score() {
+    local text=$work/decode/$1/$2.$3.txt reference=$data/$2/$3/text keep=$data/$2/$3.plain
+    local out=$work/score/$1/$2.$3.json plain=$work/score/$1/$2.$3.plain
+    once "score-$1-$2-$3" --input "$text" --input "$reference" --stdout "$out" -- \
+        python -m asr score "$reference" "$text" --json
+    [ -f "$keep" ] || return 0
+    local what
+    for what in reference text; do
+        once "plain-$what-$1-$2-$3" --input "$keep" --input "${!what}" --stdout "$plain.$what" -- \
+            awk 'NR == FNR {keep[$1]; next} $1 in keep' "$keep" "${!what}"
+    done
+    once "score-plain-$1-$2-$3" --input "$plain.text" --input "$plain.reference" \
+        --stdout "$plain.json" -- \
+        python -m asr score "$plain.reference" "$plain.text" --json
+}
+
+# each FUNCTION: of every system, corpus and set.
+each() {
+    local system name set
+    for system in $systems; do
+        for name in "${corpora[@]}"; do
+            for set in $sets; do "$1" "$system" "$name" "$set"; done
+        done
+    done
+}
+
+# write_results TITLE [OPTION...]: the table; options go to results.py.
+write_results() {
+    local rows=() system name set results=$recipe/RESULTS.md
+    row() {
+        local file=$work/score/$1/$2.$3
+        rows+=("$1=$2 $3=$file.json")
+        [ ! -f "$file.plain.json" ] || rows+=("$1=$2 $3, nothing read out=$file.plain.json")
+    }
+    each row
+    [ -z "${trial:-}" ] || results=$work/RESULTS.md # a trial's results are not the recipe's
+    python recipes/common/results.py "$results" --title "$1" --command "$command" \
+        --device "${device:-cpu}" --gains before,adapted mono,tri,lda,sat --rows "${rows[@]}" "${@:2}"
+}
