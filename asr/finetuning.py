@@ -8,34 +8,32 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from asr.acoustic.nnet import Nnet
 from asr.acoustic.scorer import AcousticScorer
 from asr.bundle import ACOUSTIC_FILE, GRAPH_FILE, IVECTOR_FILE, Bundle, write_bundle
 from asr.chain.denominator import denominator
-from asr.chain.hmm_graph import HmmGraph, from_text_graph
-from asr.chain.numerator import numerator
 from asr.chain.objective import LfMmiConfig
-from asr.chain.prepared import PreparedGraph
-from asr.chain.phone_lm import PhoneLm, PhoneLmConfig, estimate_phone_lm
-from asr.chain.supervision import TextSupervision, random_phones
+from asr.chain.phone_lm import PhoneLmConfig, estimate_phone_lm
+from asr.chain.supervision import TextSupervision
 from asr.chain.training import LfMmiObjective
-from asr.data.augment import change_speed
-from asr.decoder.align_graph import TextGraph
-from asr.errors import AudioError, DataError, UsageError
+from asr.errors import DataError, UsageError
 from asr.graph.hcl import HclGraph
 from asr.graph_building import read_emissions
 from asr.progress import Progress, silent
-from asr.training.batch import Example
+from asr.supervised_speech import (
+    Counter,
+    SpokenText,
+    SupervisedSpeech,
+    SupervisedUtterance,
+    told,
+)
 from asr.training.config import TrainConfig
 from asr.training.evaluation import DevSet, Evaluation
 from asr.training.source import MemoryBatches
@@ -46,21 +44,6 @@ log = logging.getLogger(__name__)
 DEV, GUARD = "dev", "guard"
 UNSEEN = 1e-4
 """Probability of a phone in dev texts that training texts do not have after the phones before."""
-
-
-class SpokenText(Protocol):
-    """An utterance and what was said in it; rows of :class:`asr.data.DataDir` are such."""
-
-    @property
-    def id(self) -> str:
-        """Unique."""
-
-    @property
-    def text(self) -> str | None:
-        """As written; numbers and Latin letters are read out."""
-
-    def samples(self, sample_rate: int) -> NDArray[np.float32]:
-        """float32 [N] at a rate in Hz. Raises AudioError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +91,6 @@ class FinetuneReport:
     summary: Summary
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Utterance:
-    id: str
-    graph: TextGraph
-    inputs: dict[float, tuple[Tensor, Tensor | None]]
-
-
 def finetune(
     bundle: Bundle,
     speech: Sequence[SpokenText],
@@ -156,7 +132,7 @@ def finetune(
     parts = _Parts(bundle, device)
     unused: dict[str, str] = {}
     steps = (len(speech) * len(config.speeds)) + len(dev) + len(guard)
-    counter = _Counter(progress, max(1, steps))
+    counter = Counter(progress, max(1, steps))
     kept = list(parts.prepared(speech, config.speeds, unused, counter))
     sets = {
         DEV: list(parts.prepared(dev, (1.0,), unused, counter)),
@@ -177,7 +153,7 @@ def finetune(
     den = denominator(lm, read_emissions(bundle))
     objective = LfMmiObjective(den, config.lfmmi)
     examples = parts.examples([u for u in kept if u.id in phones], lm, 0.0, unused)
-    training = _watching(config.training, {name for name, found in sets.items() if found})
+    training = watching(config.training, {name for name, found in sets.items() if found})
     evaluations: dict[str, Evaluation] = {
         name: DevSet(
             MemoryBatches(
@@ -188,10 +164,7 @@ def finetune(
         for name, found in sets.items()
         if found
     }
-    for name_, why in list(unused.items())[:5]:
-        log.warning("%s is left out: %s", name_, why)
-    if len(unused) > 5:
-        log.warning("%d utterances are left out in all", len(unused))
+    told(unused)
     network = parts.nnet.requires_grad_(True)
     batches = MemoryBatches(examples, training.max_frames, training.seed)
     summary = train(
@@ -213,30 +186,20 @@ def finetune(
     return report
 
 
-def _watching(training: TrainConfig, sets: set[str]) -> TrainConfig:
+def watching(training: TrainConfig, sets: set[str]) -> TrainConfig:
     """The options, with the dev set's loss watched and the guard's guarded, where there are any."""
     watch = training.watch or (f"{DEV}/loss" if DEV in sets else "")
     guard = training.guard or (f"{GUARD}/loss" if GUARD in sets else "")
     return replace(training, watch=watch, guard=guard)
 
 
-class _Counter:
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress, self._total, self._done = progress, total, 0
-
-    def __call__(self) -> None:
-        self._done += 1
-        if self._done % 50 == 0 or self._done == self._total:
-            self._progress(0.3 * self._done / self._total, "features")
-
-
-class _Parts:
+class _Parts(SupervisedSpeech):
     """What is needed of a bundle."""
 
     def __init__(self, bundle: Bundle, device: str) -> None:
         sections = bundle.manifest.sections
         ivector = bundle.tensors(IVECTOR_FILE) if IVECTOR_FILE in bundle.files else None
-        self._scorer = AcousticScorer.from_sections(
+        scorer = AcousticScorer.from_sections(
             sections, bundle.tensors(ACOUSTIC_FILE), ivector, device
         )
         arrays = bundle.tensors(ACOUSTIC_FILE)
@@ -247,41 +210,12 @@ class _Parts:
             {k: v for k, v in bundle.tensors(GRAPH_FILE).items() if k != "lookahead"}
         )
         units = {unit: number for number, unit in enumerate(sections["lm"]["units"])}
-        self._supervision = TextSupervision(hcl, units)
-        self.frame_shift = self._scorer.frame_seconds / self.nnet.subsampling
-
-    def prepared(
-        self,
-        speech: Iterable[SpokenText],
-        speeds: Sequence[float],
-        unused: dict[str, str],
-        counter: _Counter,
-    ) -> Iterable[_Utterance]:
-        """Utterances whose text can be said and whose sound can be read."""
-        for spoken in speech:
-            try:
-                if not (spoken.text or "").strip():
-                    raise DataError("it has no text")
-                graph = self._supervision.text_graph(spoken.text or "")
-                from_text_graph(graph)
-                samples = spoken.samples(self._scorer.sample_rate)
-                inputs = {speed: self._inputs(samples, speed) for speed in speeds}
-            except (AudioError, DataError) as error:
-                unused[spoken.id] = str(error)
-                continue
-            finally:
-                counter()
-            yield _Utterance(spoken.id, graph, inputs)
-
-    def _inputs(self, samples: NDArray[np.float32], speed: float) -> tuple[Tensor, Tensor | None]:
-        if len(samples) < 0.1 * self._scorer.sample_rate:
-            raise DataError("it is shorter than a tenth of a second")
-        feats, ivector = self._scorer.inputs(change_speed(samples, speed))
-        return feats.cpu(), None if ivector is None else ivector.cpu()
+        super().__init__(scorer, TextSupervision(hcl, units))
+        self.frame_shift = scorer.frame_seconds / self.nnet.subsampling
 
     @torch.inference_mode()
     def spoken(
-        self, utterances: Sequence[_Utterance], unused: dict[str, str]
+        self, utterances: Sequence[SupervisedUtterance], unused: dict[str, str]
     ) -> dict[str, list[str]]:
         """The phones of each utterance, as the model that we begin with hears them."""
         phones = {}
@@ -294,39 +228,6 @@ class _Parts:
             except DataError as error:
                 unused[utterance.id] = str(error)
         return phones
-
-    def pronounced(self, sentences: Sequence[str], seed: int) -> list[list[str]]:
-        """The phones of sentences, as they might be said; what cannot be said is left out."""
-        generator = np.random.default_rng(seed)
-        found = []
-        for sentence in sentences:
-            try:
-                graph = self._supervision.text_graph(sentence)
-                found.append(random_phones(self._supervision, graph, generator))
-            except DataError:
-                continue
-        return found
-
-    def examples(
-        self,
-        utterances: Sequence[_Utterance],
-        lm: PhoneLm,
-        unseen: float,
-        unused: dict[str, str],
-    ) -> list[Example]:
-        """An example for each utterance and speed, but those that the n-gram cannot say."""
-        found = []
-        for utterance in utterances:
-            plain: HmmGraph = from_text_graph(utterance.graph)
-            try:
-                said = numerator(plain, self._supervision.phones(utterance.graph), lm, unseen)
-            except DataError as error:
-                unused[utterance.id] = str(error)
-                continue
-            target = PreparedGraph(said)
-            for speed, (feats, ivector) in utterance.inputs.items():
-                found.append(Example(f"{utterance.id}×{speed:g}", feats, ivector, target))
-        return found
 
 
 def _write(

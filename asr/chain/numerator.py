@@ -21,8 +21,9 @@ from asr.errors import DataError
 def numerator(graph: HmmGraph, phones: Sequence[str], lm: PhoneLm, unseen: float = 0.0) -> HmmGraph:
     """Compose the ways to say a text with the phone n-gram.
 
-    A state of the result is a pair of a state and a history. The text's own costs are dropped: the
-    n-gram knows how often sounds follow each other.
+    States of the text that speak the same after the same states are one (subset construction):
+    each sequence of HMM states counts once, however many spellings lead to it. The text's own costs
+    are dropped: the n-gram knows how often sounds follow each other.
 
     Args:
         graph: of :meth:`asr.chain.supervision.TextSupervision.graph`.
@@ -34,37 +35,38 @@ def numerator(graph: HmmGraph, phones: Sequence[str], lm: PhoneLm, unseen: float
     Raises:
         DataError: the n-gram has seen no way to say the text.
     """
-    arcs = _arcs(graph)
-    number: dict[tuple[int, History], int] = {(0, lm.start): 0}
-    places = [(0, lm.start)]
+    arcs = _arcs(graph, phones)
+    start: _Place = (frozenset((0,)), lm.start)
+    number = {start: 0}
+    places = [start]
     edges: list[tuple[int, int, float]] = []
-    for source, (state, history) in enumerate(places):  # grows while it is walked
+    for source, (states, history) in enumerate(places):  # grows while it is walked
         nexts = lm.nexts[history]
-        for target in arcs[state]:
-            probability = nexts.get(phones[target], unseen)
-            after = lm.after(history, phones[target]) if probability > 0.0 else None
+        for phone, targets in _following(arcs, states):
+            probability = nexts.get(phone, unseen)
+            after = lm.after(history, phone) if probability > 0.0 else None
             if after is None:
                 continue
-            place = (target, after)
+            place = (targets, after)
             if place not in number:
                 number[place] = len(places)
                 places.append(place)
             edges.append((source, number[place], -math.log(probability)))
     final = np.full(len(places), np.inf, np.float32)
-    for row, (state, history) in enumerate(places):
+    for row, (states, history) in enumerate(places):
         probability = lm.nexts[history].get(EDGE, unseen)
-        if probability > 0.0 and np.isfinite(graph.final_cost[state]):
+        if probability > 0.0 and any(np.isfinite(graph.final_cost[state]) for state in states):
             final[row] = -math.log(probability)
     kept = _leading_to_an_end(final, edges)
     if not kept[0]:
         raise DataError("no way to say the text is known to the phone n-gram")
-    states = np.array([state for state, _ in places])[kept]
+    speaking = np.array([min(states) for states, _ in places])[kept]  # all of a set emit alike
     renumbered = np.cumsum(kept) - 1
     alive = [edge for edge in edges if kept[edge[0]] and kept[edge[1]]]
     return from_edges(
-        graph.forward[states],
-        graph.loop[states],
-        graph.loop_cost[states],
+        graph.forward[speaking],
+        graph.loop[speaking],
+        graph.loop_cost[speaking],
         (
             renumbered[[edge[0] for edge in alive]],
             renumbered[[edge[1] for edge in alive]],
@@ -74,13 +76,30 @@ def numerator(graph: HmmGraph, phones: Sequence[str], lm: PhoneLm, unseen: float
     )
 
 
-def _arcs(graph: HmmGraph) -> list[list[int]]:
-    """The states that each state leads to."""
-    arcs: list[list[int]] = [[] for _ in range(graph.states)]
+_Place = tuple[frozenset[int], History]
+_Emission = tuple[str, int, int]
+"""A phone, and the pdfs of its first and its further frames."""
+
+
+def _arcs(graph: HmmGraph, phones: Sequence[str]) -> list[list[tuple[_Emission, int]]]:
+    """What each state leads to."""
+    arcs: list[list[tuple[_Emission, int]]] = [[] for _ in range(graph.states)]
     target = np.repeat(np.arange(graph.states), np.diff(graph.edge_begin))
+    pdfs = list(zip(graph.forward.tolist(), graph.loop.tolist(), strict=True))
     for source, to in zip(graph.edge_source.tolist(), target.tolist(), strict=True):
-        arcs[source].append(to)
+        arcs[source].append(((phones[to], *pdfs[to]), to))
     return arcs
+
+
+def _following(
+    arcs: Sequence[Sequence[tuple[_Emission, int]]], states: frozenset[int]
+) -> list[tuple[str, frozenset[int]]]:
+    """The sets of states that follow a set, those that emit alike together."""
+    found: dict[_Emission, set[int]] = {}
+    for state in sorted(states):
+        for emission, target in arcs[state]:
+            found.setdefault(emission, set()).add(target)
+    return [(emission[0], frozenset(targets)) for emission, targets in found.items()]
 
 
 def _leading_to_an_end(final: np.ndarray, edges: Sequence[tuple[int, int, float]]) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.align_text import SpacingConfig, text_steps, written_words
+from asr.align_text import text_steps, written_words
 from asr.chain import kernels
 from asr.chain.hmm_graph import HmmGraph, from_text_graph
 from asr.decoder.align_graph import TextGraph, indexed, packed, text_graph
@@ -23,16 +23,14 @@ class TextSupervision:
     Args:
         hcl: compiled HCL over any inventory of units, with the acoustic model's pdfs.
         units: unit → id, as the graph's labels have them.
-        spacing: of texts spoken with other spaces than written.
+        respaced: texts may have been spoken with other spaces than written, at a cost.
     """
 
-    def __init__(
-        self, hcl: HclGraph, units: Mapping[str, int], spacing: SpacingConfig | None = None
-    ) -> None:
+    def __init__(self, hcl: HclGraph, units: Mapping[str, int], respaced: bool = False) -> None:
         self._hcl = hcl
         self._indexed = indexed(hcl)
         self._units = units
-        self._spacing = spacing or SpacingConfig()
+        self._respaced = respaced
         self._most_units = 1 + int(hcl.arc_unit.max(initial=-1))
 
     def text_graph(self, text: str) -> TextGraph:
@@ -42,7 +40,9 @@ class TextSupervision:
             DataError: nothing in it can be read, or a syllable is unknown.
         """
         words = [word for written in written_words(text) for word in written.spoken]
-        steps = text_steps(words, self._units, self._spacing)
+        steps = text_steps(words, self._units)
+        if not self._respaced:
+            steps = [step for step in steps if step.cost == 0.0]
         return text_graph(self._hcl, self._indexed, packed(steps, self._most_units))
 
     def graph(self, text: str) -> HmmGraph:

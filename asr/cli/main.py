@@ -27,7 +27,7 @@ COMMANDS = {
     "pronounce": ("asr.cli.pronounce", "how Korean text is pronounced"),
     "features": ("asr.cli.features", "acoustic features of a sound file"),
     "data": ("asr.cli.data", "Kaldi data directories: make, check, mend, split, features"),
-    "train": ("asr.cli.train", "train a model on with transcribed speech"),
+    "train": ("asr.cli.train", "train a model by LF-MMI: on, or anew"),
     "gmm": ("asr.cli.gmm", "Gaussian mixture systems: train, align, recognise"),
     "train-lm": ("asr.cli.train_lm", "train an n-gram language model from text"),
     "pretrain": ("asr.cli.pretrain", "pre-train a network on untranscribed speech"),

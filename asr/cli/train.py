@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from asr.cli.outputs import check_bundle_output
 from asr.cli.progress import shown_progress
@@ -13,41 +14,57 @@ from asr.cli.speech_data import DATA_HELP, SpokenSound, spoken_sounds
 from asr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from asr.chain_training import ChainConfig
     from asr.finetuning import FinetuneConfig, FinetuneReport
+
+    AnyConfig = TypeVar("AnyConfig", ChainConfig, FinetuneConfig)
 
 MOST_SENTENCES = 6000
 """Of --phone-text; more change the phone n-gram little and make the denominator larger."""
 LONGEST_SENTENCE = 200
 
 DESCRIPTION = """\
-Train a model on: its network goes on learning from transcribed speech by LF-MMI, and the result is
-a model of its own. The texts are as people write them; numbers and Latin letters are read out. What
-was interrupted goes on where it stopped when the same command is given again. Under torchrun
-several processes share the work.
+Train a network by LF-MMI from transcribed speech, and write a model: with --init a model that goes
+on learning, with --system a new one, from the alignments of a GMM system (asr gmm) of the same
+speech. The texts are as people write them; numbers and Latin letters are read out. What was
+interrupted goes on where it stopped when the same command is given again. Under torchrun several
+processes share the work.
 """
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command line."""
     parser = subparsers.add_parser(
-        "train", help="train a model on with transcribed speech", description=DESCRIPTION
+        "train", help="train a model by LF-MMI: on, or anew", description=DESCRIPTION
     )
     parser.add_argument("data", metavar="DATA", nargs="+", help=DATA_HELP)
     parser.add_argument("output", metavar="OUT", type=Path, help="folder of the new model")
-    parser.add_argument("--init", metavar="NAME|DIR", required=True,
-                        help="the model that is trained on: by name (ko), or a bundle's folder")
+    begin = parser.add_mutually_exclusive_group(required=True)
+    begin.add_argument("--init", metavar="NAME|DIR",
+                       help="the model that is trained on: by name (ko), or a bundle's folder")
+    begin.add_argument("--system", metavar="DIR", type=Path,
+                       help="a GMM system of the same speech, for a network from random weights")
     parser.add_argument("--dev", metavar="DATA", nargs="+", default=[],
                         help="the weights that do best on these are kept")
     parser.add_argument("--guard", metavar="DATA", nargs="+", default=[],
                         help="speech that must not be forgotten: weights that do worse on it than"
                              " before are not kept")
+    new = parser.add_argument_group("a new network (--system)")
+    new.add_argument("--network", metavar="FILE", type=Path,
+                     help='JSON with its kind and size: {"kind": "tdnnf", "dim": 512, ...}')
+    new.add_argument("--leaves", type=int, metavar="N", help="of the context tree at most (1000)")
+    new.add_argument("--lm", metavar="FILE", type=Path,
+                     help="language model of the model (the shipped one)")
+    new.add_argument("--ivectors", metavar="DIR", type=Path,
+                     help="extractor of `asr train-ivector`, or a model that has one (none)")
     parser.add_argument("--phone-text", metavar="FILE", nargs="+", type=Path, default=[],
                         help="sentences, one a line, of what else people say: some thousands make"
                              " a better model where there are few hours of speech (see"
                              " docs/training.md)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="times through the data (3)")
+    parser.add_argument("--epochs", type=int, metavar="N",
+                        help="times through the data (3; a new network: 6)")
     parser.add_argument("--learning-rate", type=float, metavar="R",
-                        help="at the beginning (2e-4); it falls to a tenth")
+                        help="at the beginning (2e-4; a new network: 1e-3); it falls to a tenth")
     parser.add_argument("--max-frames", type=int, metavar="N",
                         help="feature frames of a batch, padding included (6000)")
     parser.add_argument("--speeds", metavar="S,S…",
@@ -68,7 +85,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Train and write."""
-    config = _config(args)
+    _check_options(args)
     speech, dev, guard = (
         spoken_sounds(names) if names else [] for names in (args.data, args.dev, args.guard)
     )
@@ -81,26 +98,64 @@ def run(args: argparse.Namespace) -> int:
         import torch
 
         from asr.bundle import open_bundle
-        from asr.finetuning import finetune
+        from asr.chain_training import train_chain
+        from asr.finetuning import FinetuneConfig, finetune
         from asr.models import resolve
 
         if args.threads is not None:
             torch.set_num_threads(args.threads)
-        report = finetune(
-            open_bundle(resolve(args.init)), speech, args.output, work,
-            dev=dev, guard=guard, phone_text=phone_text, config=config, name=args.name,
-            licence=args.licence, attribution=args.attribution, progress=progress,
-            device=args.device,
-        )  # fmt: skip
+        common: dict[str, Any] = {
+            "dev": dev, "phone_text": phone_text, "licence": args.licence,
+            "attribution": args.attribution, "progress": progress, "device": args.device,
+        }  # fmt: skip
+        if args.name is not None:
+            common["name"] = args.name
+        if args.init is not None:
+            report = finetune(
+                open_bundle(resolve(args.init)), speech, args.output, work, guard=guard,
+                config=_changed(FinetuneConfig(), args), **common,
+            )  # fmt: skip
+        else:
+            report = train_chain(
+                args.system, speech, args.output, work, lm=args.lm, ivectors=args.ivectors,
+                config=_chain_config(args), **common,
+            )  # fmt: skip
     print(_told(report))
     return 0
 
 
-def _config(args: argparse.Namespace) -> FinetuneConfig:
-    from asr.finetuning import FinetuneConfig
+_NEW_ONLY = ("network", "leaves", "lm", "ivectors")
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    """Refuse options that would say nothing."""
+    if args.init is not None:
+        for name in _NEW_ONLY:
+            if getattr(args, name) is not None:
+                raise UsageError(f"--{name} is of a new network: give --system instead of --init")
+    elif args.guard:
+        raise UsageError("--guard is what a model must not forget: a new one knows nothing")
+
+
+def _chain_config(args: argparse.Namespace) -> ChainConfig:
+    from asr.chain_training import ChainConfig
+
+    config = _changed(ChainConfig(), args)
+    changes: dict[str, Any] = {}
+    if args.leaves is not None:
+        changes["leaves"] = args.leaves
+    if args.network is not None:
+        try:
+            changes["network"] = json.loads(args.network.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--network {args.network} is not JSON ({error})") from error
+    return dataclasses.replace(config, **changes)
+
+
+def _changed(config: AnyConfig, args: argparse.Namespace) -> AnyConfig:
+    """The options with what was given of the training and the speeds."""
     from asr.training.config import TrainConfig
 
-    config = FinetuneConfig()
     options = dict(config.training.to_json())
     for given in args.option:
         name, equals, value = given.partition("=")
@@ -114,10 +169,10 @@ def _config(args: argparse.Namespace) -> FinetuneConfig:
             "learning_rate": args.learning_rate,
             "final_learning_rate": args.learning_rate / 10.0,
         }
-    changes: dict[str, object] = {"training": TrainConfig.from_json(options)}
+    changes: dict[str, Any] = {"training": TrainConfig.from_json(options)}
     if args.speeds is not None:
         changes["speeds"] = _speeds(args.speeds)
-    return dataclasses.replace(config, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(config, **changes)
 
 
 def _value(name: str, text: str, options: dict[str, object]) -> object:

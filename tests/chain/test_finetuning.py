@@ -23,6 +23,7 @@ class Sample:
     id: str
     text: str | None
     path: Path
+    speaker: str = "someone"
 
     def samples(self, sample_rate: int) -> np.ndarray:
         return load_audio(self.path, sample_rate).samples

@@ -1,0 +1,318 @@
+"""A chain model from nothing but speech, texts and a GMM's alignments of them: LF-MMI.
+
+Kaldi's steps/nnet3/chain: the GMM's alignments give the context tree (left context, one state a
+phone, a third of the frames) and how the texts were said; the network begins from random weights.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from asr.acoustic.networks import build_network
+from asr.acoustic.scorer import AcousticScorer, feature_section
+from asr.acoustic.trainable import TrainableNnet
+from asr.bundle import (
+    ACOUSTIC_FILE,
+    GRAPH_FILE,
+    IVECTOR_FILE,
+    LM_FILE,
+    TREE_FILE,
+    Manifest,
+    write_bundle,
+)
+from asr.chain.denominator import denominator
+from asr.chain.objective import LfMmiConfig
+from asr.chain.phone_lm import PhoneLmConfig, estimate_phone_lm
+from asr.chain.supervision import TextSupervision
+from asr.chain.training import LfMmiObjective
+from asr.data_files import shipped
+from asr.decoder.confidence import ConfidenceConfig
+from asr.decoder.config import DecoderConfig
+from asr.decoder.rescoring import RescoringConfig
+from asr.errors import DataError, UsageError
+from asr.features.ivector import IvectorExtractor
+from asr.finetuning import DEV, UNSEEN, FinetuneReport, watching
+from asr.gmm.chain_tree import chain_tree
+from asr.gmm.corpus import Corpus
+from asr.gmm.features import Spoken
+from asr.gmm.folder import read_state
+from asr.graph.emissions import EmissionModel
+from asr.graph.hcl import HclGraph
+from asr.graph.lexicon import LexiconConfig
+from asr.graph_building import graph_tensors, licences, tree_section
+from asr.hmm.context import ContextTree
+from asr.hmm.pdf_table import PdfTable
+from asr.hmm.topology import SILENCE_ID, SURFACE_PHONES
+from asr.hmm.tree import TreeConfig
+from asr.importing import DEFAULT_LM
+from asr.ivector_model import HIRES_MFCC, read_extractor
+from asr.lm.automaton import LmAutomaton
+from asr.lm.binary import load_model
+from asr.progress import Progress, silent
+from asr.supervised_speech import Counter, SupervisedSpeech, SupervisedUtterance, told
+from asr.training.config import TrainConfig
+from asr.training.evaluation import DevSet, Evaluation
+from asr.training.source import MemoryBatches
+from asr.training.trainer import Summary, train
+
+
+@dataclass(frozen=True, slots=True)
+class ChainConfig:
+    """Options.
+
+    Attributes:
+        leaves: pdfs of the context tree at most.
+        network: kind and size (:func:`asr.acoustic.networks.build_network`); widths of input and
+            output are added.
+        speeds: at which the training speech is played, each as speech of its own.
+        training: of the trainer.
+        lfmmi: of the objective.
+        phone_lm: of the denominator.
+    """
+
+    leaves: int = 1000
+    network: Mapping[str, Any] = field(default_factory=lambda: {"kind": "tdnnf"})
+    speeds: tuple[float, ...] = (1.0, 0.9, 1.1)
+    training: TrainConfig = field(
+        default_factory=lambda: TrainConfig(
+            epochs=6, learning_rate=1e-3, final_learning_rate=1e-4, max_frames=6000,
+            weight_decay=1e-4, checkpoint_every=50, dropout="0,0@0.2,0.3@0.5,0",
+        )
+    )  # fmt: skip
+    lfmmi: LfMmiConfig = field(default_factory=LfMmiConfig)
+    phone_lm: PhoneLmConfig = field(default_factory=PhoneLmConfig)
+
+    def __post_init__(self) -> None:
+        if 1.0 not in self.speeds or not all(0.5 <= speed <= 2.0 for speed in self.speeds):
+            raise UsageError("speeds must lie between 0.5 and 2 and hold 1")
+
+
+def train_chain(
+    system: Path,
+    speech: Sequence[Spoken],
+    out: Path,
+    work: Path,
+    *,
+    lm: Path | None = None,
+    ivectors: Path | None = None,
+    dev: Sequence[Spoken] = (),
+    phone_text: Sequence[str] = (),
+    config: ChainConfig | None = None,
+    name: str = "ko-chain",
+    licence: str = "",
+    attribution: str = "",
+    progress: Progress = silent,
+    device: str = "cpu",
+) -> FinetuneReport:
+    """Train a network from random weights, and write a model.
+
+    Args:
+        system: folder of a GMM system (``asr gmm``) trained on the same speech.
+        speech: what is trained on.
+        out: the model's bundle.
+        work: folder of checkpoints; a run that was killed goes on from there.
+        lm: language model of ``asr train-lm``; None for the shipped one.
+        ivectors: a bundle with an i-vector extractor (``asr train-ivector``); None for a network
+            without i-vectors.
+        dev: the weights that do best on these are kept.
+        phone_text: see :func:`asr.finetuning.finetune`.
+        config: options.
+        licence, attribution: of the speech.
+
+    Raises:
+        DataError: no utterance can be used.
+        ModelError: the system, language model or extractor cannot be read.
+    """
+    config = config or ChainConfig()
+    automaton = load_model(lm if lm is not None else shipped(DEFAULT_LM))
+    progress(0.0, "growing the context tree")
+    phones, table = _phones_and_tree(system, speech, config)
+    tree = context_tree(table)
+    graph = graph_tensors(EmissionModel.from_tree(tree, SURFACE_PHONES), automaton)
+    extractor = None if ivectors is None else read_extractor(ivectors)
+    network = _network(config, table.num_pdfs, extractor[0].ivector_dim if extractor else 0)
+    scorer = AcousticScorer(
+        HIRES_MFCC,
+        network.to_nnet(),
+        IvectorExtractor(*extractor[:2]) if extractor else None,
+    )
+    hcl = HclGraph.from_tensors({k: v for k, v in graph.items() if k != "lookahead"})
+    supervised = SupervisedSpeech(scorer, TextSupervision(hcl, automaton.vocabulary.ids))
+    unused: dict[str, str] = {}
+    counter = Counter(progress, max(1, len(speech) + len(dev)))
+    kept = [
+        one for one in supervised.prepared(speech, config.speeds, unused, counter)
+        if one.id in phones
+    ]  # fmt: skip
+    held_out = list(supervised.prepared(dev, (1.0,), unused, counter))
+    others = supervised.pronounced(phone_text, config.training.seed)
+    phone_lm = estimate_phone_lm([*phones.values(), *others], config.phone_lm)
+    den = denominator(phone_lm, EmissionModel.from_tree(tree, SURFACE_PHONES))
+    objective = LfMmiObjective(den, config.lfmmi)
+    examples = supervised.examples(kept, phone_lm, 0.0, unused)
+    if not examples:
+        raise DataError(
+            f"none of the {len(speech)} utterances can be trained on"
+            f" ({next(iter(unused.values()), 'the system aligned none of them')})"
+        )
+    evaluations: dict[str, Evaluation] = {}
+    training = watching(config.training, {DEV} if held_out else set())
+    if held_out:
+        dev_examples = supervised.examples(held_out, phone_lm, UNSEEN, unused)
+        batches = MemoryBatches(dev_examples, training.max_frames, shuffle=False)
+        evaluations[DEV] = DevSet(batches, objective)
+    told(unused)
+    _normalise(network, kept)
+    summary = train(
+        network, objective, MemoryBatches(examples, training.max_frames, training.seed),
+        evaluations, training, work, lambda done, what: progress(0.35 + 0.6 * done, what), device,
+        {"system": system.name, "utterances": len(examples), "speeds": config.speeds},
+    )  # fmt: skip
+    report = _report(kept, unused, (den.states, den.edges), summary)
+    if os.environ.get("RANK", "0") == "0":
+        model = _Model(network.cpu(), tree, graph, automaton, ivectors)
+        _write(out, model, report, config, name, (licence, attribution))
+    progress(1.0, "done")
+    return report
+
+
+def _phones_and_tree(
+    system: Path, speech: Sequence[Spoken], config: ChainConfig
+) -> tuple[dict[str, list[str]], PdfTable]:
+    """How each text was said, by the system's alignments; and the chain model's tree."""
+    state = read_state(system)
+    corpus = Corpus.read(speech, state.model.front_end)
+    aligned = {name: a for name, a in state.alignments.items() if name in corpus.cepstra.frames}
+    if not aligned:
+        raise DataError(f"{system} has aligned none of these utterances: train it on them")
+    tree = chain_tree(
+        state.model, corpus, aligned, TreeConfig(leaves=config.leaves, right=False),
+        state.transforms,
+    )  # fmt: skip
+    phones = {
+        name: [segment.name for segment in alignment.segments()][
+            alignment.segments()[0].phone == SILENCE_ID :
+        ]  # the silence before the first phone is the start's own
+        for name, alignment in aligned.items()
+    }
+    return phones, tree.table
+
+
+def context_tree(table: PdfTable) -> ContextTree:
+    """A chain model's table of pdfs as a bundle keeps it.
+
+    Raises:
+        UsageError: a table of triphones, or of more states a phone.
+    """
+    if table.right or table.pdf.shape[3] != 1:
+        raise UsageError("the tree of a chain model has left context and one state a phone")
+    pdf = np.ascontiguousarray(table.pdf[:, :, SILENCE_ID, 0], np.int32)
+    pdf[0] = pdf[SILENCE_ID]  # before the first phone is silence
+    return ContextTree(pdf, pdf[:, :, 0] >= 0)
+
+
+def _network(config: ChainConfig, pdfs: int, ivector_dim: int) -> TrainableNnet:
+    widths = {"feature_dim": HIRES_MFCC.dim, "ivector_dim": ivector_dim, "num_pdfs": pdfs}
+    network = build_network({**config.network, **widths})
+    if not isinstance(network, TrainableNnet):
+        raise UsageError(
+            f"a model cannot be written of a network of kind {config.network.get('kind')!r};"
+            " choose tdnnf or mlp"
+        )
+    return network
+
+
+def _normalise(network: TrainableNnet, utterances: Sequence[SupervisedUtterance]) -> None:
+    feats = torch.cat([one.inputs[1.0][0] for one in utterances[:500]])
+    network.normalise_input(feats.mean(0), feats.std(0))
+
+
+def _report(
+    kept: Sequence[SupervisedUtterance],
+    unused: dict[str, str],
+    size: tuple[int, int],
+    summary: Summary,
+) -> FinetuneReport:
+    shift = HIRES_MFCC.frame.frame_shift / 1000.0
+    seconds = sum(len(one.inputs[1.0][0]) for one in kept) * shift
+    return FinetuneReport(len(kept), seconds, unused, size, summary)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Model:
+    network: TrainableNnet
+    tree: ContextTree
+    graph: Mapping[str, np.ndarray]
+    lm: LmAutomaton
+    ivectors: Path | None
+
+
+def _write(
+    out: Path,
+    model: _Model,
+    report: FinetuneReport,
+    config: ChainConfig,
+    name: str,
+    terms: tuple[str, str],
+) -> None:
+    description, weights = model.network.fused().to_spec()
+    tensors: dict[str, Mapping[str, np.ndarray]] = {
+        ACOUSTIC_FILE: {key: weight.detach().numpy() for key, weight in weights.items()},
+        GRAPH_FILE: model.graph,
+        LM_FILE: model.lm.to_tensors(),
+        TREE_FILE: model.tree.to_tensors(),
+    }
+    sections: dict[str, Any] = {
+        "features": feature_section(HIRES_MFCC),
+        "acoustic": {"nnet": description, "scale": 1.0},
+        "graph": {"lexicon": asdict(LexiconConfig())},
+        "tree": tree_section(SURFACE_PHONES),
+        "lm": model.lm.metadata(),
+        "decoder": asdict(DecoderConfig()),
+        "confidence": asdict(ConfidenceConfig()),
+        "rescoring": asdict(RescoringConfig()),
+        "training": [_history(report, config)],
+    }
+    if model.ivectors is not None:
+        params, options, _ = read_extractor(model.ivectors)
+        tensors[IVECTOR_FILE] = {
+            key: np.asarray(array) for key, array in params.to_tensors().items()
+        }
+        sections["ivector"] = asdict(options)
+    licence, attribution = terms
+    manifest = Manifest(
+        name=name,
+        language="ko",
+        sample_rate=round(HIRES_MFCC.frame.sample_frequency),
+        licence=licences(licence or "that of the speech it was trained on", model.lm),
+        attribution="; ".join(filter(None, (attribution, model.lm.attribution))),
+        sections=sections,
+    )
+    write_bundle(out, manifest, tensors)
+
+
+def _history(report: FinetuneReport, config: ChainConfig) -> dict[str, Any]:
+    return {
+        "objective": "LF-MMI",
+        "utterances": report.utterances,
+        "seconds": round(report.seconds, 1),
+        "left_out": len(report.unused),
+        "network": dict(config.network),
+        "leaves": config.leaves,
+        "speeds": list(config.speeds),
+        "training": config.training.to_json(),
+        "lfmmi": asdict(config.lfmmi),
+        "phone_lm": asdict(config.phone_lm),
+        "metrics": report.summary.metrics,
+        "chosen_step": report.summary.chosen_step,
+    }
+
+
+__all__ = ["ChainConfig", "context_tree", "train_chain"]

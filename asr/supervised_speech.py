@@ -1,0 +1,154 @@
+"""Transcribed speech as LF-MMI takes it: what the network hears, and all ways to say the text."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from asr.acoustic.scorer import AcousticScorer
+from asr.chain.hmm_graph import HmmGraph, from_text_graph
+from asr.chain.numerator import numerator
+from asr.chain.phone_lm import PhoneLm
+from asr.chain.prepared import PreparedGraph
+from asr.chain.supervision import TextSupervision, random_phones
+from asr.data.augment import change_speed
+from asr.decoder.align_graph import TextGraph
+from asr.errors import AudioError, DataError
+from asr.progress import Progress
+from asr.training.batch import Example
+
+log = logging.getLogger(__name__)
+
+SHORTEST = 0.1
+"""Seconds; shorter sound cannot be trained on."""
+
+
+class SpokenText(Protocol):
+    """An utterance and what was said in it; rows of :class:`asr.data.DataDir` are such."""
+
+    @property
+    def id(self) -> str:
+        """Unique."""
+
+    @property
+    def text(self) -> str | None:
+        """As written; numbers and Latin letters are read out."""
+
+    def samples(self, sample_rate: int) -> NDArray[np.float32]:
+        """float32 [N] at a rate in Hz. Raises AudioError."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SupervisedUtterance:
+    """A usable utterance.
+
+    Attributes:
+        id: its name.
+        graph: all ways to say its text.
+        inputs: by speed: features float32 [T, D], i-vector float32 [I] or None.
+    """
+
+    id: str
+    graph: TextGraph
+    inputs: dict[float, tuple[Tensor, Tensor | None]]
+
+
+class Counter:
+    """Tells of every fiftieth utterance whose features are there."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def __call__(self) -> None:
+        self._done += 1
+        if self._done % 50 == 0 or self._done == self._total:
+            self._progress(0.3 * self._done / self._total, "features")
+
+
+class SupervisedSpeech:
+    """Makes examples of speech and texts.
+
+    Args:
+        scorer: for the features and i-vectors that its network takes.
+        supervision: of texts.
+    """
+
+    def __init__(self, scorer: AcousticScorer, supervision: TextSupervision) -> None:
+        self._scorer = scorer
+        self._supervision = supervision
+
+    def prepared(
+        self,
+        speech: Iterable[SpokenText],
+        speeds: Sequence[float],
+        unused: dict[str, str],
+        counter: Counter,
+    ) -> Iterable[SupervisedUtterance]:
+        """Utterances whose text can be said and whose sound can be read."""
+        for spoken in speech:
+            try:
+                if not (spoken.text or "").strip():
+                    raise DataError("it has no text")
+                graph = self._supervision.text_graph(spoken.text or "")
+                from_text_graph(graph)
+                samples = spoken.samples(self._scorer.sample_rate)
+                inputs = {speed: self._inputs(samples, speed) for speed in speeds}
+            except (AudioError, DataError) as error:
+                unused[spoken.id] = str(error)
+                continue
+            finally:
+                counter()
+            yield SupervisedUtterance(spoken.id, graph, inputs)
+
+    def _inputs(self, samples: NDArray[np.float32], speed: float) -> tuple[Tensor, Tensor | None]:
+        if len(samples) < SHORTEST * self._scorer.sample_rate:
+            raise DataError("it is shorter than a tenth of a second")
+        feats, ivector = self._scorer.inputs(change_speed(samples, speed))
+        return feats.cpu(), None if ivector is None else ivector.cpu()
+
+    def pronounced(self, sentences: Sequence[str], seed: int) -> list[list[str]]:
+        """The phones of sentences, as they might be said; what cannot be said is left out."""
+        generator = np.random.default_rng(seed)
+        found = []
+        for sentence in sentences:
+            try:
+                graph = self._supervision.text_graph(sentence)
+                found.append(random_phones(self._supervision, graph, generator))
+            except DataError:
+                continue
+        return found
+
+    def examples(
+        self,
+        utterances: Sequence[SupervisedUtterance],
+        lm: PhoneLm,
+        unseen: float,
+        unused: dict[str, str],
+    ) -> list[Example]:
+        """An example for each utterance and speed, but those that the n-gram cannot say."""
+        found = []
+        for utterance in utterances:
+            plain: HmmGraph = from_text_graph(utterance.graph)
+            try:
+                said = numerator(plain, self._supervision.phones(utterance.graph), lm, unseen)
+            except DataError as error:
+                unused[utterance.id] = str(error)
+                continue
+            target = PreparedGraph(said)
+            for speed, (feats, ivector) in utterance.inputs.items():
+                found.append(Example(f"{utterance.id}×{speed:g}", feats, ivector, target))
+        return found
+
+
+def told(unused: Mapping[str, str]) -> None:
+    """Warn of utterances that are left out."""
+    for name, why in list(unused.items())[:5]:
+        log.warning("%s is left out: %s", name, why)
+    if len(unused) > 5:
+        log.warning("%d utterances are left out in all", len(unused))
