@@ -16,6 +16,10 @@ if ! git clone --quiet --depth 1 --filter=blob:none --sparse "$url" "$partial" |
         "--corpus DIR with a copy of the corpus" >&2
     exit 1
 fi
-[ -d "$partial/$part" ] || { echo "download.sh: $url has no folder $part any more" >&2; exit 1; }
+if [ ! -d "$partial/$part" ]; then
+    rm -rf "$partial"
+    echo "download.sh: $url has no folder $part any more: give --corpus DIR with a copy" >&2
+    exit 1
+fi
 rm -rf "$partial/.git"
 mv "$partial" "$out"
