@@ -129,7 +129,7 @@ def finetune(
         ModelError: a model of another kind.
     """
     config = config or FinetuneConfig()
-    parts = _Parts(bundle, device)
+    parts = Parts(bundle, device)
     unused: dict[str, str] = {}
     steps = (len(speech) * len(config.speeds)) + len(dev) + len(guard)
     counter = Counter(progress, max(1, steps))
@@ -193,7 +193,7 @@ def watching(training: TrainConfig, sets: set[str]) -> TrainConfig:
     return replace(training, watch=watch, guard=guard)
 
 
-class _Parts(SupervisedSpeech):
+class Parts(SupervisedSpeech):
     """What is needed of a bundle."""
 
     def __init__(self, bundle: Bundle, device: str) -> None:
