@@ -9,7 +9,7 @@ stage=0 stop_stage=40
 corpus='' work=build/${recipe#recipes/}
 nj=2 device=cpu init=ko guard='' phone_text=''
 sets="dev test" systems="before adapted mono tri lda sat" conf=$recipe/conf limit_utterances=''
-command="bash $recipe/run.sh $*"
+command="bash $recipe/run.sh${*:+ $*}"
 parse_options "$@"
 whole nj
 [ -z "$limit_utterances" ] || whole limit-utterances

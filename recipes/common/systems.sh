@@ -35,6 +35,7 @@ gmm() {
         $train_cmd python -m asr gmm "$kind" "${train[@]}" --output "$exp/$kind" \
         ${previous:+--from "$exp/$previous"} "${config[@]}"
 }
+
 # decode SYSTEM CORPUS SET; GMMs take the language model `lm`, or the shipped one where that is empty.
 decode() {
     local system=$1 name=$2 set=$3 from=$data/$2/$3 text=$work/decode/$1/$2.$3.txt
@@ -47,9 +48,11 @@ decode() {
                 $decode_cmd python -m asr transcribe "${sounds[@]}" --model "$model" \
                 --device "$device" --jobs "$nj" ;;
         *)
+            configured "$conf/decode.conf"
             once "decode-$system-$name-$set" --input "$from" --input "$exp/$system" \
                 ${lm:+--input "$lm"} --output "$text" -- $decode_cmd python -m asr gmm decode \
-                "$from" --system "$exp/$system" ${lm:+--lm "$lm"} --output "$text" ;;
+                "$from" --system "$exp/$system" ${lm:+--lm "$lm"} --output "$text" \
+                "${config[@]}" ;;
     esac
 }
 

@@ -36,6 +36,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     (folder / "conf").mkdir()
     (folder / "conf" / "lm.conf").write_text("--order 3  # as little as can be\n")
     (folder / "conf" / "mono.conf").write_text("\n--iterations 14\n\n--gaussians 200\n")
+    (folder / "conf" / "decode.conf").write_text("# none\n")
     options = (*SMALL, "--work", str(folder), "--conf", str(folder / "conf"))
     for stages in (("--stop-stage", "10"), ("--stage", "30")):
         made = run(*options, *stages)
