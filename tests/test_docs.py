@@ -18,7 +18,8 @@ from asr.data_files import shipped
 
 ROOT = Path(__file__).parent.parent
 GUIDES = tuple(
-    f"docs/{name}.md" for name in ("own-words", "words", "grammar", "align", "scoring", "data")
+    f"docs/{name}.md"
+    for name in ("own-words", "words", "grammar", "align", "scoring", "data", "recipes")
 )
 PAGES = ("README.md", "README.ko.md", "docs/quickstart.md")
 WITH_PYTHON = tuple(f"docs/{name}.md" for name in ("own-words", "grammar", "align", "data"))
