@@ -85,7 +85,7 @@ def run_stage(stage: Stage, folder: str | os.PathLike[str], *, force: bool = Fal
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / f".{stage.name}.lock", stage.name):
+    with _alone(folder / f".{stage.name}.lock", stage.name) as lock:
         key = _key(stage)
         done, begun = folder / f"{stage.name}.done", folder / f".{stage.name}.begun"
         if not force and _fits(done, key, stage):
@@ -94,7 +94,7 @@ def run_stage(stage: Stage, folder: str | os.PathLike[str], *, force: bool = Fal
         _clear(begun, None if force else key)
         _write(begun, {"key": key, "left": [str(p) for p in (*stage.results, *stage.scratch)]})
         started = time.time()
-        _execute(stage, folder / f"{stage.name}.log")
+        _execute(stage, folder / f"{stage.name}.log", lock)
         for path in stage.results:
             if not path.exists():
                 raise DataError(
@@ -171,7 +171,8 @@ def _clear(begun: Path, key: Mapping[str, Any] | None) -> None:
             path.unlink(missing_ok=True)
 
 
-def _execute(stage: Stage, log: Path) -> None:
+def _execute(stage: Stage, log: Path, lock: int) -> None:
+    """Run the command, which holds the lock too: it may outlive this process if that is killed."""
     with open(log, "w", encoding="utf-8") as told, ExitStack() as stack:
         now = time.strftime("%Y-%m-%d %H:%M:%S %z")
         head = f"# {shlex.join(stage.command)}\n# {now}, malsori {__version__}"
@@ -181,8 +182,9 @@ def _execute(stage: Stage, log: Path) -> None:
             printed = stack.enter_context(replaced_file(stage.stdout))
         try:
             process = subprocess.Popen(
-                stage.command, stdin=subprocess.DEVNULL, stdout=printed, stderr=told
-            )
+                stage.command, stdin=subprocess.DEVNULL, stdout=printed, stderr=told,
+                pass_fds=(lock,),
+            )  # fmt: skip
         except OSError as error:
             raise DataError(
                 f"{stage.name}: {stage.command[0]} cannot be run ({error.strerror}): install it or"
@@ -213,7 +215,8 @@ def _failure(stage: Stage, log: Path, code: int) -> str:
 
 
 @contextmanager
-def _alone(lock: Path, name: str) -> Iterator[None]:
+def _alone(lock: Path, name: str) -> Iterator[int]:
+    """Hold a lock file; yields its descriptor."""
     with open(lock, "w") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -221,7 +224,7 @@ def _alone(lock: Path, name: str) -> Iterator[None]:
             raise DataError(
                 f"{name} is being run by another process: wait for it, or choose another folder"
             ) from error
-        yield
+        yield held.fileno()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -132,7 +132,8 @@ def test_a_damaged_mark_is_none(stage: Stage, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT, signal.SIGKILL))
 def test_a_killed_stage_leaves_no_mark(number: int, tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    command = ("sh", "-c", f"echo $$ > {pid_file}.part; mv {pid_file}.part {pid_file}; sleep 60")
+    script = f"echo $$ > {pid_file}.part; mv {pid_file}.part {pid_file}; exec sleep 60"
+    command = ("sh", "-c", script)
     process = subprocess.Popen(
         [sys.executable, "-m", "asr", "stage", "--name", "slow", "--marks", "marks", "--",
          *command],
@@ -148,11 +149,25 @@ def test_a_killed_stage_leaves_no_mark(number: int, tmp_path: Path) -> None:
     process.send_signal(number)
     assert process.wait(20) != 0
     assert not (tmp_path / "marks" / "slow.done").exists()
-    if number == signal.SIGKILL:  # what a dead parent cannot do
+    if number == signal.SIGKILL:  # the command lives on: nobody runs it beside
+        with pytest.raises(DataError, match="another process"):
+            run_stage(Stage("slow", command), tmp_path / "marks")
         os.kill(child, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while not (ran := _ran(tmp_path)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert ran
     else:
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
+
+
+def _ran(folder: Path) -> bool:
+    """Whether the stage can be run now that nothing else runs it."""
+    try:
+        return run_stage(Stage("slow", ("true",)), folder / "marks")
+    except DataError:
+        return False
 
 
 def test_the_command_line(tmp_path: Path) -> None:
