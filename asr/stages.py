@@ -125,7 +125,7 @@ def _files(path: Path) -> Iterator[Path]:
         yield path
         return
     for root, folders, names in os.walk(path, followlinks=True):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
         yield from (Path(root, name) for name in sorted(names) if TEMPORARY_MARK not in name)
 
 

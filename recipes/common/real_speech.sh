@@ -1,14 +1,14 @@
 # Sourced by the recipes on published corpora, which set `title` and `corpora` (names that
 # `asr data from-corpus` knows). Stages: 0 corpus, 1 data, 2 adapt the default model, 10 monophones,
-# 11 triphones, 12 LDA+MLLT, 13 SAT, 30 decode, 31 score, 40 RESULTS.md.
+# 11 triphones, 12 LDA+MLLT, 13 SAT, 20 i-vector extractor, 21 TDNN-F by LF-MMI, 30 decode, 31 score, 40 RESULTS.md.
 . recipes/common/recipe.sh
 . recipes/common/systems.sh
-stages=(0 1 2 10 11 12 13 30 31 40)
+stages=(0 1 2 10 11 12 13 20 21 30 31 40)
 options=(stage stop-stage corpus work nj device init guard phone-text sets systems conf limit-utterances)
 stage=0 stop_stage=40
 corpus='' work=build/${recipe#recipes/}
 nj=2 device=cpu init=ko guard='' phone_text=''
-sets="dev test" systems="before adapted mono tri lda sat" conf=$recipe/conf limit_utterances=''
+sets="dev test" systems=$known_systems conf=$recipe/conf limit_utterances=''
 command="bash $recipe/run.sh${*:+ $*}"
 parse_options "$@"
 whole nj
@@ -88,9 +88,11 @@ if wanted 1; then
     done
 fi
 
+# Of models that are trained on the speech.
+terms=$(for name in "${corpora[@]}"; do echo "${licence[$name]} (${url[$name]})"; done | paste -sd';')
+
 if wanted 2; then
     configured "$conf/adapt.conf"
-    terms=$(for name in "${corpora[@]}"; do echo "${licence[$name]} (${url[$name]})"; done | paste -sd';')
     once adapt "${inputs[@]}" "${dev[@]/#/--input=}" ${phone_text:+--input "$phone_text"} \
         ${guard:+--input "$guard"} --output "$exp/adapted" --scratch "$exp/adapted.work" -- \
         $train_cmd python -m asr train "${train[@]}" "$exp/adapted" --init "$init" \
@@ -103,6 +105,10 @@ if wanted 11; then gmm tri mono; fi
 if wanted 12; then gmm lda tri; fi
 if wanted 13; then gmm sat lda; fi
 
+if wanted 20; then ivectors; fi
+if wanted 21; then
+    chain sat --licence "$terms" --attribution "$title" ${phone_text:+--phone-text "$phone_text"}
+fi
 if wanted 30; then each decode; fi
 if wanted 31; then each score; fi
 

@@ -1,7 +1,7 @@
 # Sourced by the recipes: systems trained one on the other, decoded and scored. `corpora` are the names
 # of folders in $data, each with the data directories train, dev and test; systems come into $exp.
 
-known_systems="before adapted mono tri lda sat"
+known_systems="before adapted mono tri lda sat chain"
 
 check_choices() {
     local name
@@ -36,17 +36,42 @@ gmm() {
         ${previous:+--from "$exp/$previous"} "${config[@]}"
 }
 
+# An i-vector extractor for `chain`, which does without where there is none.
+ivectors() {
+    configured "$conf/ivectors.conf"
+    once ivectors "${inputs[@]}" --output "$exp/ivectors" --scratch "$exp/ivectors.work" -- \
+        $train_cmd python -m asr train-ivector "${train[@]}" "$exp/ivectors" "${config[@]}"
+}
+
+# chain PREVIOUS [OPTION...]: a TDNN-F by LF-MMI, from the alignments of a GMM system.
+chain() {
+    local previous=$1 given=() network=$conf/network.json name
+    configured "$conf/chain.conf"
+    [ ! -f "$network" ] || given+=(--network "$network")
+    [ ! -d "$exp/ivectors" ] || given+=(--ivectors "$exp/ivectors")
+    [ -z "$lm" ] || given+=(--lm "$lm")
+    for name in "$network" "$exp/ivectors" "$lm"; do
+        [ -z "$name" ] || [ ! -e "$name" ] || inputs+=(--input "$name")
+    done
+    once chain "${inputs[@]}" "${dev[@]/#/--input=}" --input "$exp/$previous" \
+        --output "$exp/chain" --scratch "$exp/chain.work" -- \
+        $train_cmd python -m asr train "${train[@]}" "$exp/chain" --system "$exp/$previous" \
+        --dev "${dev[@]}" "${given[@]}" --device "${device:-cpu}" --threads "$nj" \
+        "${config[@]}" "${@:2}"
+    name_data
+}
+
 # decode SYSTEM CORPUS SET; GMMs take the language model `lm`, or the shipped one where that is empty.
 decode() {
     local system=$1 name=$2 set=$3 from=$data/$2/$3 text=$work/decode/$1/$2.$3.txt
     case $system in
-        before | adapted)
-            local model=$init of=()
-            [ "$system" = before ] || model=$exp/adapted of=(--input "$exp/adapted")
+        before | adapted | chain)
+            local model=$exp/$system of=(--input "$exp/$system")
+            [ "$system" != before ] || model=$init of=()
             sounds_of "$from"
             once "decode-$system-$name-$set" --input "$from" "${of[@]}" --stdout "$text" -- \
                 $decode_cmd python -m asr transcribe "${sounds[@]}" --model "$model" \
-                --device "$device" --jobs "$nj" ;;
+                --device "${device:-cpu}" --jobs "$nj" ;;
         *)
             configured "$conf/decode.conf"
             once "decode-$system-$name-$set" --input "$from" --input "$exp/$system" \
@@ -94,5 +119,5 @@ write_results() {
     each row
     [ -z "${trial:-}" ] || results=$work/RESULTS.md # a trial's results are not the recipe's
     python recipes/common/results.py "$results" --title "$1" --command "$command" \
-        --device "${device:-cpu}" --gains before,adapted mono,tri,lda,sat --rows "${rows[@]}" "${@:2}"
+        --device "${device:-cpu}" --gains before,adapted mono,tri,lda,sat,chain --rows "${rows[@]}" "${@:2}"
 }

@@ -61,6 +61,8 @@ def test_folders_are_hashed_by_content_and_listed_ones_by_name(tmp_path: Path) -
     stage = Stage("look", ("true",), inputs=(tmp_path / "small",), listed=(large,))
     assert run_stage(stage, tmp_path / "marks")
     (large / "file").write_text("2")  # of the same size: not seen, and that is the bargain
+    (small / "__pycache__").mkdir()
+    (small / "__pycache__" / "file.pyc").write_text("")  # decides nothing
     assert not run_stage(stage, tmp_path / "marks")
     (small / "file").write_text("2")
     assert run_stage(stage, tmp_path / "marks")
