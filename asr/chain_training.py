@@ -56,7 +56,7 @@ from asr.ivector_model import HIRES_MFCC, read_extractor
 from asr.lm.automaton import LmAutomaton
 from asr.lm.binary import load_model
 from asr.progress import Progress, silent
-from asr.supervised_speech import Counter, SupervisedSpeech, SupervisedUtterance, told
+from asr.supervised_speech import Counter, SupervisedSpeech, SupervisedUtterance, fingerprint, told
 from asr.training.config import TrainConfig
 from asr.training.evaluation import DevSet, Evaluation
 from asr.training.source import MemoryBatches
@@ -147,12 +147,15 @@ def train_chain(
     supervised = SupervisedSpeech(scorer, TextSupervision(hcl, automaton.vocabulary.ids))
     unused: dict[str, str] = {}
     counter = Counter(progress, max(1, len(speech) + len(dev)))
-    kept = [
-        one for one in supervised.prepared(speech, config.speeds, unused, counter)
-        if one.id in phones
-    ]  # fmt: skip
+    kept = []
+    for one in supervised.prepared(speech, config.speeds, unused, counter):
+        if one.id in phones:
+            kept.append(one)
+        else:
+            unused[one.id] = f"{system} has not aligned it"
     held_out = list(supervised.prepared(dev, (1.0,), unused, counter))
     others = supervised.pronounced(phone_text, config.training.seed)
+    others += supervised.ways(kept, config.training.seed)
     phone_lm = estimate_phone_lm([*phones.values(), *others], config.phone_lm)
     den = denominator(phone_lm, EmissionModel.from_tree(tree, SURFACE_PHONES))
     objective = LfMmiObjective(den, config.lfmmi)
@@ -173,9 +176,11 @@ def train_chain(
     summary = train(
         network, objective, MemoryBatches(examples, training.max_frames, training.seed),
         evaluations, training, work, lambda done, what: progress(0.35 + 0.6 * done, what), device,
-        {"system": system.name, "utterances": len(examples), "speeds": config.speeds},
+        {"system": system.name, "data": fingerprint(examples, den, network.state_dict())},
     )  # fmt: skip
-    report = _report(kept, unused, (den.states, den.edges), summary)
+    report = _report(
+        [one for one in kept if one.id not in unused], unused, (den.states, den.edges), summary
+    )
     if os.environ.get("RANK", "0") == "0":
         model = _Model(network.cpu(), tree, graph, automaton, ivectors)
         _write(out, model, report, config, name, (licence, attribution))

@@ -32,6 +32,7 @@ from asr.supervised_speech import (
     SpokenText,
     SupervisedSpeech,
     SupervisedUtterance,
+    fingerprint,
     told,
 )
 from asr.training.config import TrainConfig
@@ -149,6 +150,7 @@ def finetune(
         raise DataError(f"no text fits its sound ({next(iter(unused.values()))})")
     progress(0.32, "phone n-gram")
     others = parts.pronounced(phone_text, config.training.seed)
+    others += parts.ways(kept, config.training.seed)
     lm = estimate_phone_lm([*phones.values(), *others], config.phone_lm)
     den = denominator(lm, read_emissions(bundle))
     objective = LfMmiObjective(den, config.lfmmi)
@@ -170,11 +172,12 @@ def finetune(
     summary = train(
         network, objective, batches, evaluations, training, work,
         lambda done, what: progress(0.35 + 0.6 * done, what), device,
-        {"from": bundle.manifest.name, "utterances": len(examples), "speeds": config.speeds},
+        {"from": bundle.manifest.name, "data": fingerprint(examples, den, network.state_dict())},
     )  # fmt: skip
+    used = [u for u in kept if u.id not in unused]
     report = FinetuneReport(
-        utterances=len(phones),
-        seconds=sum(len(u.inputs[1.0][0]) for u in kept if u.id in phones) * parts.frame_shift,
+        utterances=len(used),
+        seconds=sum(len(u.inputs[1.0][0]) for u in used) * parts.frame_shift,
         unused=unused,
         denominator=(den.states, den.edges),
         summary=summary,

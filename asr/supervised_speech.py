@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,6 +125,14 @@ class SupervisedSpeech:
                 continue
         return found
 
+    def ways(self, utterances: Sequence[SupervisedUtterance], seed: int) -> list[list[str]]:
+        """The phones of a way to say each text, drawn at random: so that each has one at least.
+
+        What an aligner heard may be none of them, such as a pause within an eojeol.
+        """
+        generator = np.random.default_rng(seed)
+        return [random_phones(self._supervision, one.graph, generator) for one in utterances]
+
     def examples(
         self,
         utterances: Sequence[SupervisedUtterance],
@@ -144,6 +153,24 @@ class SupervisedSpeech:
             for speed, (feats, ivector) in utterance.inputs.items():
                 found.append(Example(f"{utterance.id}×{speed:g}", feats, ivector, target))
         return found
+
+
+def fingerprint(
+    examples: Sequence[Example], denominator: HmmGraph, weights: Mapping[str, Tensor]
+) -> str:
+    """SHA-256 of what a training begins with: a run goes on only with the same."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(f"{example.id} {example.frames}\n".encode())
+        graph: HmmGraph = example.target.graph
+        for array in graph:
+            digest.update(np.ascontiguousarray(array).tobytes())
+    for array in denominator:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    for name, weight in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(weight.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def told(unused: Mapping[str, str]) -> None:

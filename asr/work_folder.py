@@ -23,12 +23,17 @@ def claim(folder: Path, options: Mapping[str, Any], names: Iterable[str]) -> Non
         names: of the data, in order.
 
     Raises:
-        DataError: other work was begun there.
+        DataError: other work was begun there, or it holds something else.
     """
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
     digest.update("\n".join(names).encode())
     path = folder / RUN_FILE
     if not path.exists():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise DataError(
+                f"{folder} holds other things: choose an empty or a new folder for the work, which"
+                " is deleted when it is done"
+            )
         with replaced_file(path) as file:
             json.dump({**options, "sha256": digest.hexdigest()}, file, indent=1)
         return

@@ -7,6 +7,7 @@ whole utterances and with all ways to say a text in the numerator, as Hadian et 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ class LfMmiLoss:
             lengths: int64 [B], frames of each.
             numerators: [B].
         """
+        if not bool(torch.isfinite(outputs).all()):
+            return _not_finite(outputs, lengths)
         batched = self.config.batched == "always" or (
             self.config.batched == "cuda" and outputs.is_cuda
         )
@@ -88,7 +91,7 @@ class LfMmiLoss:
         self, outputs: Tensor, lengths: Tensor, numerators: Sequence[PreparedGraph]
     ) -> tuple[BatchSums, BatchSums]:
         """On the outputs' device."""
-        kind = torch.float32 if outputs.is_cuda else torch.float64
+        kind = torch.float64  # float32 runs out of range where scores lie far apart
         count = len(numerators)
         if self._joined is None or self._joined[0] != (count, outputs.device):
             graphs = joined([self._denominator] * count, outputs.device, kind)
@@ -123,6 +126,18 @@ class LfMmiLoss:
             BatchSums(pairs[:, 0], torch.from_numpy(said)),
             BatchSums(pairs[:, 1], torch.from_numpy(others)),
         )
+
+
+def _not_finite(outputs: Tensor, lengths: Tensor) -> MmiResult:
+    """Of outputs that are no numbers: neither is the objective, so that the trainer sees it."""
+    return MmiResult(
+        numerator=math.nan,
+        denominator=math.nan,
+        frames=int(lengths.sum()),
+        used=torch.ones(len(lengths), dtype=torch.bool),
+        gradient=torch.zeros_like(outputs),
+        posteriors=torch.zeros_like(outputs),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,3 +19,14 @@ def check_bundle_output(path: Path) -> None:
         raise UsageError(f"{path} holds something other than a model: choose another OUT")
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file: choose another OUT")
+
+
+def check_apart(output: Path, work: Path) -> None:
+    """Refuse a result inside the work folder, or the other way round.
+
+    Raises:
+        UsageError: one is the other, or in it.
+    """
+    one, other = output.resolve(), work.resolve()
+    if one == other or one in other.parents or other in one.parents:
+        raise UsageError(f"OUT {output} and the work folder {work} must lie apart")

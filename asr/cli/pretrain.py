@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asr.cli.outputs import check_apart
 from asr.cli.progress import shown_progress
 from asr.cli.speech_data import DATA_HELP, SpokenSound, spoken_sounds
 from asr.errors import DataError, UsageError
@@ -103,10 +105,13 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--{name.replace('_', '-')} is not for --kind {args.kind}")
     if args.max_hours is not None and args.max_hours <= 0:
         raise UsageError("--max-hours must be above 0")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("asr pretrain runs in one process: start it without torchrun")
     network = _network(args)
     _check_output(args)
     sounds = {sound.id: sound for sound in spoken_sounds(args.data)}
     work = args.work or args.output.with_name(args.output.name + ".work")
+    check_apart(args.output, work)
     with shown_progress() as progress:
         progress(0.0, f"{len(sounds)} utterances")
         from asr.acoustic.scorer import torch_device

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asr.cli.outputs import check_bundle_output
+from asr.cli.outputs import check_apart, check_bundle_output
 from asr.cli.progress import shown_progress
 from asr.cli.speech_data import DATA_HELP, SpokenSound, spoken_sounds
 from asr.errors import DataError, UsageError
@@ -93,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
     check_bundle_output(args.output)
     phone_text = _sentences(args.phone_text)
     work = args.work or args.output.with_name(args.output.name + ".work")
+    check_apart(args.output, work)
     with shown_progress() as progress:
         progress(0.0, f"{len(speech)} utterances")
         import torch
@@ -133,6 +134,8 @@ def _check_options(args: argparse.Namespace) -> None:
         for name in _NEW_ONLY:
             if getattr(args, name) is not None:
                 raise UsageError(f"--{name} is of a new network: give --system instead of --init")
+        if args.guard and not args.dev:
+            raise UsageError("--guard chooses among the weights that --dev finds good: give --dev")
     elif args.guard:
         raise UsageError("--guard is what a model must not forget: a new one knows nothing")
 
@@ -236,6 +239,8 @@ def _told(report: FinetuneReport) -> str:
         f" {'step ' + str(summary.chosen_step) if summary.chosen_step >= 0 else 'several steps'}",
         *(f"{name}: {value:.4f}" for name, value in sorted(summary.metrics.items())),
     ]
+    if summary.failed:
+        lines.append(f"{summary.failed} times an utterance could not be used (too short)")
     if summary.stopped:
         lines.append(f"stopped early: {summary.stopped}")
     return "\n".join(lines)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.cli.outputs import check_bundle_output
+from asr.cli.outputs import check_apart, check_bundle_output
 from asr.cli.progress import shown_progress
 from asr.cli.speech_data import DATA_HELP, spoken_sounds
 from asr.errors import DataError
@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     sounds = {sound.id: sound for sound in spoken_sounds(args.data)}
     check_bundle_output(args.output)
     work = args.work or args.output.with_name(args.output.name + ".work")
+    check_apart(args.output, work)
     with shown_progress() as progress:
         progress(0.0, f"{len(sounds)} utterances")
         import torch

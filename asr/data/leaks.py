@@ -58,7 +58,11 @@ def find_leaks(
     config = config or LeakConfig()
     leaks = [leak for test in tests for leak in _shared_ids(train, test)]
     index = SentenceIndex()
-    held = {u.id: u.text for test in tests for u in test.utterances if u.text}
+    held: dict[str, str] = {}
+    for test in tests:
+        for u in test.utterances:
+            if u.text:  # two sets may have an id in common
+                held[u.id if u.id not in held else f"{test.path}:{u.id}"] = u.text
     for name, text in held.items():
         index.add(name, text)
     for utterance in train.utterances:

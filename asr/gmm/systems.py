@@ -54,10 +54,14 @@ class SystemConfig:
 
 def schedule(kind: str, iterations: int | None, gaussians: int | None) -> LoopConfig:
     """The schedule of a kind, of Kaldi's length and size where none is given."""
+    usual = (40, 1000) if kind == "mono" else (35, 10_000)
+    rounds = usual[0] if iterations is None else iterations
+    most = usual[1] if gaussians is None else gaussians
+    if rounds < 1 or most < 1:
+        raise UsageError("iterations and gaussians must be at least 1")
     if kind == "mono":
-        return monophone_schedule(iterations or 40, gaussians or 1000)
-    adapted = {"lda": "mllt", "sat": "fmllr"}.get(kind, "")
-    return triphone_schedule(iterations or 35, gaussians or 10_000, adapted)
+        return monophone_schedule(rounds, most)
+    return triphone_schedule(rounds, most, {"lda": "mllt", "sat": "fmllr"}.get(kind, ""))
 
 
 def build(

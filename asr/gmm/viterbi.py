@@ -84,6 +84,11 @@ class Aligner:
             status, final, *pointers = kernels.viterbi(
                 text, anywhere, graph.lowest, graph.highest, loglikes, beam, MEMORY
             )
+            if status == kernels.OUT_OF_MEMORY:
+                raise DataError(
+                    "the sound is too long to align in one piece: cut it into segments, or align"
+                    " with a narrower beam"
+                )
             totals = final - text.final_cost
             if status == kernels.DONE and totals.max() > -math.inf:
                 node = int(np.argmax(totals))

@@ -57,6 +57,7 @@ class TrainConfig:
         patience: evaluations without a better one before the training stops early; 0 = never.
         guard: metric of a second corpus that must not get worse, against forgetting; weights
             are never kept as the best where it has.
+        guard_for: whether a better guarded metric is smaller or larger.
         guard_tolerance: how much worse than before the training, as a fraction of that.
         stop_at_guard: stop as soon as the guard is broken so many evaluations in a row; 0 = never.
     """
@@ -90,6 +91,7 @@ class TrainConfig:
     watch_for: Literal["min", "max"] = "min"
     patience: int = 0
     guard: str = ""
+    guard_for: Literal["min", "max"] = "min"
     guard_tolerance: float = 0.05
     stop_at_guard: int = 0
 
@@ -128,8 +130,11 @@ def _check(config: TrainConfig) -> None:
             raise UsageError(
                 f"{name} is {getattr(config, name)!r}; choose one of {', '.join(get_args(allowed))}"
             )
-    if config.watch_for not in ("min", "max"):
-        raise UsageError(f"watch_for is {config.watch_for!r}; choose min or max")
+    for name in ("watch_for", "guard_for"):
+        if getattr(config, name) not in ("min", "max"):
+            raise UsageError(f"{name} is {getattr(config, name)!r}; choose min or max")
+    if config.guard and not config.watch:
+        raise UsageError("guard says which of the watched weights may be kept: give watch, too")
     for name in ("learning_rate", "final_learning_rate"):
         if not getattr(config, name) > 0:
             raise UsageError(f"{name} is {getattr(config, name)}; it must be above 0")

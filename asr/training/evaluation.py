@@ -121,11 +121,13 @@ class Judge:
 
     def breaks_guard(self, config: TrainConfig, values: Mapping[str, float]) -> bool:
         """Whether the guarded metric has become worse than the tolerance allows."""
-        if not config.guard or self.guard_start is None:
+        if not config.guard:
             return False
+        if self.guard_start is None:
+            raise UsageError("this training began without its guard: begin anew in another folder")
         room = config.guard_tolerance * abs(self.guard_start)
         value = values[config.guard]
-        worse = value - self.guard_start if config.watch_for == "min" else self.guard_start - value
+        worse = value - self.guard_start if config.guard_for == "min" else self.guard_start - value
         return not worse <= room  # NaN is broken
 
     def judge(self, config: TrainConfig, values: Mapping[str, float], step: int) -> bool:

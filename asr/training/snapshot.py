@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -64,7 +65,7 @@ class Snapshot:
         world: World,
     ) -> None:
         self.network, self.batches, self.config = network, batches, config
-        self._description = dict(description)
+        self._description = json.loads(json.dumps(dict(description)))  # tuples become lists
         self._modules = {"network": network}
         if isinstance(objective, nn.Module):
             self._modules["objective"] = objective.to(world.device)

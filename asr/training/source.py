@@ -63,7 +63,10 @@ class MemoryBatches:
         self, examples: Sequence[Example], max_frames: int, seed: int = 0, shuffle: bool = True
     ) -> None:
         if not examples:
-            raise DataError("there is nothing to train on: no utterances are left")
+            raise DataError(
+                "no utterances are left, to train on or to evaluate on: the reasons were given"
+                " (with few texts, further sentences help: --phone-text)"
+            )
         self._examples = examples
         self._lengths = np.array([example.frames for example in examples])
         self._max_frames = max_frames

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from asr.audio import load_audio
 from asr.bundle import ACOUSTIC_FILE, open_bundle
 from asr.chain.phone_lm import PhoneLmConfig
 from asr.data_files import shipped
-from asr.errors import DataError
+from asr.errors import AsrError, DataError, ModelError, UsageError
 from asr.finetuning import FinetuneConfig, finetune
 from asr.training.config import TrainConfig
 
@@ -40,8 +41,9 @@ def shipped_speech() -> list[Sample]:
 
 def options(steps: int) -> FinetuneConfig:
     training = TrainConfig(
-        steps=steps, learning_rate=1e-4, final_learning_rate=1e-4, max_frames=3000, weight_decay=0.0
-    )
+        steps=steps, learning_rate=1e-4, final_learning_rate=1e-4, max_frames=100_000,
+        weight_decay=0.0, log_every=1, checkpoint_every=2,
+    )  # fmt: skip
     return FinetuneConfig((1.0,), training, phone_lm=PhoneLmConfig(3, 0))
 
 
@@ -58,7 +60,10 @@ def test_the_objective_rises_and_the_result_is_a_model(korean_model: Path, tmp_p
     assert set(report.unused) == {"silent.flac", "missing.flac"}
     assert report.utterances == len(speech)
     lines = (tmp_path / "work" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    assert lines
+    found = [row["train/mmi"] for row in map(json.loads, lines) if "train/mmi" in row]
+    assert len(found) == 3
+    assert found[-1] > found[0]  # all utterances are one batch: each step sees the same
+    assert max(found) <= 0.0
     old, new = open_bundle(korean_model), open_bundle(tmp_path / "out")
     assert new.manifest.name.endswith("-tuned")
     assert new.manifest.licence.endswith("trained on: test")
@@ -80,3 +85,37 @@ def test_text_that_fits_no_sound_is_one_error(korean_model: Path, tmp_path: Path
             config=options(1),
         )  # fmt: skip
     assert not (tmp_path / "out").exists()
+
+
+def test_the_same_command_goes_on_and_other_speech_is_refused(
+    korean_model: Path, tmp_path: Path
+) -> None:
+    speech = shipped_speech()[:3]
+    bundle = open_bundle(korean_model)
+    for _ in range(2):  # the second finds the first one's checkpoints, and nothing left to do
+        report = finetune(bundle, speech, tmp_path / "out", tmp_path / "work", config=options(2))
+        assert report.summary.step == 2
+    log = (tmp_path / "work" / "train.log").read_text(encoding="utf-8")
+    assert "goes on from step 2" in log
+    with pytest.raises(ModelError, match="other data"):
+        finetune(bundle, speech[:2], tmp_path / "out", tmp_path / "work", config=options(2))
+
+
+def test_a_guard_without_a_dev_set_is_refused(korean_model: Path, tmp_path: Path) -> None:
+    speech = shipped_speech()
+    with pytest.raises(UsageError, match="watch"):
+        finetune(
+            open_bundle(korean_model), speech[:1], tmp_path / "out", tmp_path / "work",
+            guard=speech[1:2], config=options(1),
+        )  # fmt: skip
+
+
+def test_outputs_that_are_no_numbers_stop_the_training(korean_model: Path, tmp_path: Path) -> None:
+    training = TrainConfig(
+        steps=20, learning_rate=1e30, final_learning_rate=1e30, clip_norm=0.0, max_bad_steps=3
+    )
+    with pytest.raises(AsrError, match="not finite"):
+        finetune(
+            open_bundle(korean_model), shipped_speech()[:1], tmp_path / "out", tmp_path / "work",
+            config=FinetuneConfig((1.0,), training),
+        )  # fmt: skip
