@@ -1,8 +1,8 @@
 """State alignments of many utterances: which HMM state spoke each frame; on disk as one file.
 
->>> from asr.gmm.alignment import read_alignments              # doctest: +SKIP
->>> alignments = read_alignments("exp/mono/alignments.safetensors")
->>> alignments["utt1"].pdf                                     # int32 [T], targets of a network
+    from asr.gmm.alignment import read_alignments
+    alignments = read_alignments("exp/mono/alignments.safetensors")
+    alignments["utt1"].pdf  # int32 [T], targets of a network
 """
 
 from __future__ import annotations

@@ -140,6 +140,8 @@ def test_a_killed_stage_leaves_no_mark(number: int, tmp_path: Path) -> None:
         [sys.executable, "-m", "asr", "stage", "--name", "slow", "--marks", "marks", "--",
          *command],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        # tests in the background are begun with interrupts ignored, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     deadline = time.monotonic() + 20
     while not pid_file.exists() and time.monotonic() < deadline:
