@@ -61,7 +61,7 @@ class FinetuneConfig:
     speeds: tuple[float, ...] = (1.0, 0.9, 1.1)
     training: TrainConfig = field(
         default_factory=lambda: TrainConfig(
-            epochs=3, learning_rate=2e-4, final_learning_rate=2e-5, max_frames=6000,
+            epochs=3, learning_rate=3e-4, final_learning_rate=3e-5, max_frames=6000,
             weight_decay=0.0, keep_checkpoints=2, checkpoint_every=50, clip_norm=5.0,
         )
     )  # fmt: skip

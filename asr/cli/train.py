@@ -64,7 +64,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--epochs", type=int, metavar="N",
                         help="times through the data (3; a new network: 6)")
     parser.add_argument("--learning-rate", type=float, metavar="R",
-                        help="at the beginning (2e-4; a new network: 1e-3); it falls to a tenth")
+                        help="at the beginning (3e-4; a new network: 1e-3); it falls to a tenth")
     parser.add_argument("--max-frames", type=int, metavar="N",
                         help="feature frames of a batch, padding included (6000)")
     parser.add_argument("--speeds", metavar="S,S…",
