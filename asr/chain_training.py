@@ -6,7 +6,6 @@ phone, a third of the frames) and how the texts were said; the network begins fr
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,18 +26,13 @@ from asr.bundle import (
     Manifest,
     write_bundle,
 )
-from asr.chain.denominator import denominator
-from asr.chain.objective import LfMmiConfig
-from asr.chain.phone_lm import PhoneLmConfig, estimate_phone_lm
 from asr.chain.supervision import TextSupervision
-from asr.chain.training import LfMmiObjective
 from asr.data_files import shipped
 from asr.decoder.confidence import ConfidenceConfig
 from asr.decoder.config import DecoderConfig
 from asr.decoder.rescoring import RescoringConfig
 from asr.errors import DataError, UsageError
 from asr.features.ivector import IvectorExtractor
-from asr.finetuning import DEV, UNSEEN, FinetuneReport, watching
 from asr.gmm.chain_tree import chain_tree
 from asr.gmm.corpus import Corpus
 from asr.gmm.features import Spoken
@@ -53,45 +47,40 @@ from asr.hmm.topology import SILENCE_ID, SURFACE_PHONES
 from asr.hmm.tree import TreeConfig
 from asr.importing import DEFAULT_LM
 from asr.ivector_model import HIRES_MFCC, read_extractor
+from asr.lfmmi_training import (
+    DEV,
+    LfMmiTrainingConfig,
+    TrainingReport,
+    TrainingSpeech,
+    nothing_left,
+    train_lfmmi,
+)
 from asr.lm.automaton import LmAutomaton
 from asr.lm.binary import load_model
 from asr.progress import Progress, silent
-from asr.supervised_speech import Counter, SupervisedSpeech, SupervisedUtterance, fingerprint, told
+from asr.supervised_speech import Counter, SupervisedSpeech, SupervisedUtterance
 from asr.training.config import TrainConfig
-from asr.training.evaluation import DevSet, Evaluation
-from asr.training.source import MemoryBatches
-from asr.training.trainer import Summary, train
+from asr.training.distributed import is_first_process
 
 
 @dataclass(frozen=True, slots=True)
-class ChainConfig:
+class ChainConfig(LfMmiTrainingConfig):
     """Options.
 
     Attributes:
         leaves: pdfs of the context tree at most.
         network: kind and size (:func:`asr.acoustic.networks.build_network`); widths of input and
             output are added.
-        speeds: at which the training speech is played, each as speech of its own.
-        training: of the trainer.
-        lfmmi: of the objective.
-        phone_lm: of the denominator.
     """
 
-    leaves: int = 1000
-    network: Mapping[str, Any] = field(default_factory=lambda: {"kind": "tdnnf"})
-    speeds: tuple[float, ...] = (1.0, 0.9, 1.1)
     training: TrainConfig = field(
         default_factory=lambda: TrainConfig(
             epochs=6, learning_rate=1e-3, final_learning_rate=1e-4, max_frames=6000,
             weight_decay=1e-4, checkpoint_every=50, dropout="0,0@0.2,0.3@0.5,0",
         )
     )  # fmt: skip
-    lfmmi: LfMmiConfig = field(default_factory=LfMmiConfig)
-    phone_lm: PhoneLmConfig = field(default_factory=PhoneLmConfig)
-
-    def __post_init__(self) -> None:
-        if 1.0 not in self.speeds or not all(0.5 <= speed <= 2.0 for speed in self.speeds):
-            raise UsageError("speeds must lie between 0.5 and 2 and hold 1")
+    leaves: int = 1000
+    network: Mapping[str, Any] = field(default_factory=lambda: {"kind": "tdnnf"})
 
 
 def train_chain(
@@ -110,7 +99,7 @@ def train_chain(
     attribution: str = "",
     progress: Progress = silent,
     device: str = "cpu",
-) -> FinetuneReport:
+) -> TrainingReport:
     """Train a network from random weights, and write a model.
 
     Args:
@@ -135,7 +124,8 @@ def train_chain(
     progress(0.0, "growing the context tree")
     phones, table = _phones_and_tree(system, speech, config)
     tree = context_tree(table)
-    graph = graph_tensors(EmissionModel.from_tree(tree, SURFACE_PHONES), automaton)
+    emissions = EmissionModel.from_tree(tree, SURFACE_PHONES)
+    graph = graph_tensors(emissions, automaton)
     extractor = None if ivectors is None else read_extractor(ivectors)
     network = _network(config, table.num_pdfs, extractor[0].ivector_dim if extractor else 0)
     scorer = AcousticScorer(
@@ -154,34 +144,13 @@ def train_chain(
         else:
             unused[one.id] = f"{system} has not aligned it"
     held_out = list(supervised.prepared(dev, (1.0,), unused, counter))
-    others = supervised.pronounced(phone_text, config.training.seed)
-    others += supervised.ways(kept, config.training.seed)
-    phone_lm = estimate_phone_lm([*phones.values(), *others], config.phone_lm)
-    den = denominator(phone_lm, EmissionModel.from_tree(tree, SURFACE_PHONES))
-    objective = LfMmiObjective(den, config.lfmmi)
-    examples = supervised.examples(kept, phone_lm, 0.0, unused)
-    if not examples:
-        raise DataError(
-            f"none of the {len(speech)} utterances can be trained on"
-            f" ({next(iter(unused.values()), 'the system aligned none of them')})"
-        )
-    evaluations: dict[str, Evaluation] = {}
-    training = watching(config.training, {DEV} if held_out else set())
-    if held_out:
-        dev_examples = supervised.examples(held_out, phone_lm, UNSEEN, unused)
-        batches = MemoryBatches(dev_examples, training.max_frames, shuffle=False)
-        evaluations[DEV] = DevSet(batches, objective)
-    told(unused)
+    if not kept:
+        raise nothing_left(len(speech), unused)
     _normalise(network, kept)
-    summary = train(
-        network, objective, MemoryBatches(examples, training.max_frames, training.seed),
-        evaluations, training, work, lambda done, what: progress(0.35 + 0.6 * done, what), device,
-        {"system": system.name, "data": fingerprint(examples, den, network.state_dict())},
-    )  # fmt: skip
-    report = _report(
-        [one for one in kept if one.id not in unused], unused, (den.states, den.edges), summary
-    )
-    if os.environ.get("RANK", "0") == "0":
+    data = TrainingSpeech(supervised, kept, phones, {DEV: held_out}, phone_text, unused)
+    origin = {"system": system.name}
+    report = train_lfmmi(network, data, emissions, config, work, origin, progress, device)
+    if is_first_process():
         model = _Model(network.cpu(), tree, graph, automaton, ivectors)
         _write(out, model, report, config, name, (licence, attribution))
     progress(1.0, "done")
@@ -239,17 +208,6 @@ def _normalise(network: TrainableNnet, utterances: Sequence[SupervisedUtterance]
     network.normalise_input(feats.mean(0), feats.std(0))
 
 
-def _report(
-    kept: Sequence[SupervisedUtterance],
-    unused: dict[str, str],
-    size: tuple[int, int],
-    summary: Summary,
-) -> FinetuneReport:
-    shift = HIRES_MFCC.frame.frame_shift / 1000.0
-    seconds = sum(len(one.inputs[1.0][0]) for one in kept) * shift
-    return FinetuneReport(len(kept), seconds, unused, size, summary)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Model:
     network: TrainableNnet
@@ -262,7 +220,7 @@ class _Model:
 def _write(
     out: Path,
     model: _Model,
-    report: FinetuneReport,
+    report: TrainingReport,
     config: ChainConfig,
     name: str,
     terms: tuple[str, str],
@@ -274,6 +232,9 @@ def _write(
         LM_FILE: model.lm.to_tensors(),
         TREE_FILE: model.tree.to_tensors(),
     }
+    now = {
+        "network": dict(config.network), "leaves": config.leaves, **report.history(config)
+    }  # fmt: skip
     sections: dict[str, Any] = {
         "features": feature_section(HIRES_MFCC),
         "acoustic": {"nnet": description, "scale": 1.0},
@@ -283,7 +244,7 @@ def _write(
         "decoder": asdict(DecoderConfig()),
         "confidence": asdict(ConfidenceConfig()),
         "rescoring": asdict(RescoringConfig()),
-        "training": [_history(report, config)],
+        "training": [now],
     }
     if model.ivectors is not None:
         params, options, _ = read_extractor(model.ivectors)
@@ -301,23 +262,3 @@ def _write(
         sections=sections,
     )
     write_bundle(out, manifest, tensors)
-
-
-def _history(report: FinetuneReport, config: ChainConfig) -> dict[str, Any]:
-    return {
-        "objective": "LF-MMI",
-        "utterances": report.utterances,
-        "seconds": round(report.seconds, 1),
-        "left_out": len(report.unused),
-        "network": dict(config.network),
-        "leaves": config.leaves,
-        "speeds": list(config.speeds),
-        "training": config.training.to_json(),
-        "lfmmi": asdict(config.lfmmi),
-        "phone_lm": asdict(config.phone_lm),
-        "metrics": report.summary.metrics,
-        "chosen_step": report.summary.chosen_step,
-    }
-
-
-__all__ = ["ChainConfig", "context_tree", "train_chain"]

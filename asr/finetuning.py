@@ -6,10 +6,8 @@ changes are the network's weights.
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,47 +16,31 @@ import torch
 from asr.acoustic.nnet import Nnet
 from asr.acoustic.scorer import AcousticScorer
 from asr.bundle import ACOUSTIC_FILE, GRAPH_FILE, IVECTOR_FILE, Bundle, write_bundle
-from asr.chain.denominator import denominator
 from asr.chain.objective import LfMmiConfig
-from asr.chain.phone_lm import PhoneLmConfig, estimate_phone_lm
 from asr.chain.supervision import TextSupervision
-from asr.chain.training import LfMmiObjective
-from asr.errors import DataError, UsageError
+from asr.errors import DataError
 from asr.graph.hcl import HclGraph
 from asr.graph_building import read_emissions
-from asr.progress import Progress, silent
-from asr.supervised_speech import (
-    Counter,
-    SpokenText,
-    SupervisedSpeech,
-    SupervisedUtterance,
-    fingerprint,
-    told,
+from asr.lfmmi_training import (
+    DEV,
+    GUARD,
+    LfMmiTrainingConfig,
+    TrainingReport,
+    TrainingSpeech,
+    nothing_left,
+    train_lfmmi,
 )
+from asr.progress import Progress, silent
+from asr.supervised_speech import Counter, SpokenText, SupervisedSpeech, SupervisedUtterance
+from asr.training.batch import Example, collate
 from asr.training.config import TrainConfig
-from asr.training.evaluation import DevSet, Evaluation
-from asr.training.source import MemoryBatches
-from asr.training.trainer import Summary, train
-
-log = logging.getLogger(__name__)
-
-DEV, GUARD = "dev", "guard"
-UNSEEN = 1e-4
-"""Probability of a phone in dev texts that training texts do not have after the phones before."""
+from asr.training.distributed import is_first_process
 
 
 @dataclass(frozen=True, slots=True)
-class FinetuneConfig:
-    """Options.
+class FinetuneConfig(LfMmiTrainingConfig):
+    """Options; the network of a bundle has no second head for ``xent``."""
 
-    Attributes:
-        speeds: at which the training speech is played, each as speech of its own.
-        training: of the trainer.
-        lfmmi: of the objective; the network of a bundle has no second head for ``xent``.
-        phone_lm: of the denominator.
-    """
-
-    speeds: tuple[float, ...] = (1.0, 0.9, 1.1)
     training: TrainConfig = field(
         default_factory=lambda: TrainConfig(
             epochs=3, learning_rate=3e-4, final_learning_rate=3e-5, max_frames=6000,
@@ -66,30 +48,6 @@ class FinetuneConfig:
         )
     )  # fmt: skip
     lfmmi: LfMmiConfig = field(default_factory=lambda: LfMmiConfig(xent=0.0))
-    phone_lm: PhoneLmConfig = field(default_factory=PhoneLmConfig)
-
-    def __post_init__(self) -> None:
-        if 1.0 not in self.speeds or not all(0.5 <= speed <= 2.0 for speed in self.speeds):
-            raise UsageError("speeds must lie between 0.5 and 2 and hold 1")
-
-
-@dataclass(frozen=True, slots=True)
-class FinetuneReport:
-    """How it went.
-
-    Attributes:
-        utterances: trained on (each speed counted once).
-        seconds: of speech in them.
-        unused: id → why it was left out.
-        denominator: states and edges of the denominator.
-        summary: of the trainer.
-    """
-
-    utterances: int
-    seconds: float
-    unused: dict[str, str]
-    denominator: tuple[int, int]
-    summary: Summary
 
 
 def finetune(
@@ -107,7 +65,7 @@ def finetune(
     attribution: str = "",
     progress: Progress = silent,
     device: str = "cpu",
-) -> FinetuneReport:
+) -> TrainingReport:
     """Train a bundle's network on speech, and write it as a bundle of its own.
 
     Args:
@@ -132,68 +90,30 @@ def finetune(
     config = config or FinetuneConfig()
     parts = Parts(bundle, device)
     unused: dict[str, str] = {}
-    steps = (len(speech) * len(config.speeds)) + len(dev) + len(guard)
-    counter = Counter(progress, max(1, steps))
+    counter = Counter(progress, max(1, len(speech) + len(dev) + len(guard)))
     kept = list(parts.prepared(speech, config.speeds, unused, counter))
     sets = {
         DEV: list(parts.prepared(dev, (1.0,), unused, counter)),
         GUARD: list(parts.prepared(guard, (1.0,), unused, counter)),
     }
     if not kept:
-        raise DataError(
-            f"none of the {len(speech)} utterances can be trained on"
-            f" ({next(iter(unused.values()), 'there are none')})"
-        )
+        raise nothing_left(len(speech), unused)
     progress(0.3, "aligning")
     phones = parts.spoken(kept, unused)
     if not phones:
         raise DataError(f"no text fits its sound ({next(iter(unused.values()))})")
     progress(0.32, "phone n-gram")
-    others = parts.pronounced(phone_text, config.training.seed)
-    others += parts.ways(kept, config.training.seed)
-    lm = estimate_phone_lm([*phones.values(), *others], config.phone_lm)
-    den = denominator(lm, read_emissions(bundle))
-    objective = LfMmiObjective(den, config.lfmmi)
-    examples = parts.examples([u for u in kept if u.id in phones], lm, 0.0, unused)
-    training = watching(config.training, {name for name, found in sets.items() if found})
-    evaluations: dict[str, Evaluation] = {
-        name: DevSet(
-            MemoryBatches(
-                parts.examples(found, lm, UNSEEN, unused), training.max_frames, shuffle=False
-            ),
-            objective,
-        )
-        for name, found in sets.items()
-        if found
-    }
-    told(unused)
     network = parts.nnet.requires_grad_(True)
-    batches = MemoryBatches(examples, training.max_frames, training.seed)
-    summary = train(
-        network, objective, batches, evaluations, training, work,
-        lambda done, what: progress(0.35 + 0.6 * done, what), device,
-        {"from": bundle.manifest.name, "data": fingerprint(examples, den, network.state_dict())},
-    )  # fmt: skip
-    used = [u for u in kept if u.id not in unused]
-    report = FinetuneReport(
-        utterances=len(used),
-        seconds=sum(len(u.inputs[1.0][0]) for u in used) * parts.frame_shift,
-        unused=unused,
-        denominator=(den.states, den.edges),
-        summary=summary,
+    data = TrainingSpeech(parts, kept, phones, sets, phone_text, unused)
+    origin = {"from": bundle.manifest.name}
+    report = train_lfmmi(
+        network, data, read_emissions(bundle), config, work, origin, progress, device
     )
     progress(0.97, "writing the model")
-    if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun, the first
+    if is_first_process():
         _write(bundle, network.cpu(), out, report, config, name, (licence, attribution))
     progress(1.0, "done")
     return report
-
-
-def watching(training: TrainConfig, sets: set[str]) -> TrainConfig:
-    """The options, with the dev set's loss watched and the guard's guarded, where there are any."""
-    watch = training.watch or (f"{DEV}/loss" if DEV in sets else "")
-    guard = training.guard or (f"{GUARD}/loss" if GUARD in sets else "")
-    return replace(training, watch=watch, guard=guard)
 
 
 class Parts(SupervisedSpeech):
@@ -205,16 +125,12 @@ class Parts(SupervisedSpeech):
         scorer = AcousticScorer.from_sections(
             sections, bundle.tensors(ACOUSTIC_FILE), ivector, device
         )
-        arrays = bundle.tensors(ACOUSTIC_FILE)
-        tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-        self.nnet = Nnet.from_spec(sections["acoustic"]["nnet"], tensors)
-        self._scale = float(sections["acoustic"]["scale"])
         hcl = HclGraph.from_tensors(
             {k: v for k, v in bundle.tensors(GRAPH_FILE).items() if k != "lookahead"}
         )
         units = {unit: number for number, unit in enumerate(sections["lm"]["units"])}
         super().__init__(scorer, TextSupervision(hcl, units))
-        self.frame_shift = scorer.frame_seconds / self.nnet.subsampling
+        self.nnet, self._scale, self._device = scorer.nnet, scorer.scale, device
 
     @torch.inference_mode()
     def spoken(
@@ -223,9 +139,9 @@ class Parts(SupervisedSpeech):
         """The phones of each utterance, as the model that we begin with hears them."""
         phones = {}
         for utterance in utterances:
-            feats, ivector = utterance.inputs[1.0]
-            outputs, _ = self.nnet(feats[None], None if ivector is None else ivector[None])
-            scores = np.ascontiguousarray(outputs[0].numpy() * self._scale)
+            batch = collate([Example(utterance.id, *utterance.inputs[1.0])]).to(self._device)
+            outputs, _ = self.nnet(batch.feats, batch.ivectors)
+            scores = np.ascontiguousarray(outputs[0].cpu().numpy() * self._scale)
             try:
                 phones[utterance.id] = self._supervision.spoken_phones(utterance.graph, scores)
             except DataError as error:
@@ -237,7 +153,7 @@ def _write(
     bundle: Bundle,
     network: Nnet,
     out: Path,
-    report: FinetuneReport,
+    report: TrainingReport,
     config: FinetuneConfig,
     name: str | None,
     terms: tuple[str, str],
@@ -251,7 +167,7 @@ def _write(
         if part != ACOUSTIC_FILE
     }
     tensors[ACOUSTIC_FILE] = {key: weight.detach().numpy() for key, weight in weights.items()}
-    history = [*sections.get("training", ()), _history(bundle, report, config)]
+    now = {"from": bundle.manifest.name, **report.history(config)}
     licence, attribution = terms
     manifest = replace(
         bundle.manifest,
@@ -261,26 +177,7 @@ def _write(
         sections={
             **sections,
             "acoustic": {**sections["acoustic"], "nnet": description},
-            "training": history,
+            "training": [*sections.get("training", ()), now],
         },
     )
     write_bundle(out, manifest, tensors)
-
-
-def _history(bundle: Bundle, report: FinetuneReport, config: FinetuneConfig) -> dict[str, object]:
-    return {
-        "objective": "LF-MMI",
-        "from": bundle.manifest.name,
-        "utterances": report.utterances,
-        "seconds": round(report.seconds, 1),
-        "left_out": len(report.unused),
-        "speeds": list(config.speeds),
-        "training": config.training.to_json(),
-        "lfmmi": asdict(config.lfmmi),
-        "phone_lm": asdict(config.phone_lm),
-        "metrics": report.summary.metrics,
-        "chosen_step": report.summary.chosen_step,
-    }
-
-
-__all__ = ["FinetuneConfig", "FinetuneReport", "SpokenText", "finetune"]

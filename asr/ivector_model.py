@@ -11,18 +11,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from asr.acoustic.scorer import NOISE_FLOOR, PAUSE_KEPT, SPEECH_GATE, feature_section
+from asr.acoustic.scorer import feature_section, frames_for_ivector, over_noise_floor
 from asr.bundle import IVECTOR_FILE, Manifest, open_bundle, write_bundle
 from asr.errors import DataError, ModelError, UsageError
 from asr.features.config import MelConfig, MfccConfig, from_options
 from asr.features.ivector import IvectorConfig, IvectorParams
-from asr.features.loudness import frame_powers, ratio, speech_power, widened
 from asr.features.mfcc import Mfcc
-from asr.features.noise_floor import add_noise
 
 HIRES_MFCC = MfccConfig(
     mel=MelConfig(num_mel_bins=40, high_freq=-400.0), num_ceps=40, use_energy=False
@@ -49,14 +46,11 @@ class FlooredMfcc:
         """
         return self._computed(samples)[0]
 
-    def _computed(self, samples: NDArray[np.float32]) -> tuple[Tensor, NDArray[np.bool_]]:
+    def _computed(self, samples: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
         """Frames, and which are speech or near it."""
-        powers = frame_powers(samples, self._frame.window_size, self._frame.window_shift)
-        if not len(powers):
+        if len(samples) < self._frame.window_size:
             raise DataError("the sound is shorter than one frame; leave it out")
-        level = speech_power(powers)
-        sound = torch.from_numpy(add_noise(samples, level * ratio(NOISE_FLOOR)))
-        near_speech = widened(powers >= level * ratio(SPEECH_GATE), PAUSE_KEPT)
+        sound, near_speech = over_noise_floor(samples, self._frame)
         return self._mfcc(sound[None])[0][0], near_speech
 
 
@@ -69,9 +63,7 @@ class SpeechMfcc(FlooredMfcc):
         Raises:
             DataError: sound shorter than one frame.
         """
-        feats, near_speech = self._computed(samples)
-        chosen = torch.from_numpy(near_speech)
-        return feats[: len(chosen)][chosen[: len(feats)]]
+        return frames_for_ivector(*self._computed(samples))
 
 
 def write_extractor(

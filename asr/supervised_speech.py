@@ -83,6 +83,8 @@ class SupervisedSpeech:
     def __init__(self, scorer: AcousticScorer, supervision: TextSupervision) -> None:
         self._scorer = scorer
         self._supervision = supervision
+        self.frame_shift = scorer.frame_seconds / scorer.nnet.subsampling
+        """Seconds between frames of features."""
 
     def prepared(
         self,

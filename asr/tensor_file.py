@@ -1,4 +1,4 @@
-"""Map the arrays of a safetensors file without copying them.
+"""Map the arrays of a safetensors file without copying them, and write such files whole.
 
 The file is a little-endian u64 N, then N bytes of JSON (name -> dtype, shape, byte range), then the
 data. The `safetensors` package copies each array for numpy; a search graph of tens of megabytes
@@ -11,9 +11,12 @@ import json
 import math
 import mmap
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from asr.atomic import replaced_file
 
 _DTYPES = {
     "BOOL": np.bool_,
@@ -46,6 +49,15 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         for name, entry in header.items()
         if name != "__metadata__"
     }
+
+
+def write_tensors(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name; the file appears whole or not at all."""
+    from safetensors.numpy import save
+
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    with replaced_file(path, "wb") as file:
+        file.write(save(contiguous))
 
 
 def _array(buffer: mmap.mmap, offset: int, name: str, entry: Any) -> np.ndarray:

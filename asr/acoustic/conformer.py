@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from asr.acoustic.nnet import checked_lengths
 from asr.acoustic.trainable import OUTPUT, XENT
 from asr.errors import UsageError
 
@@ -115,7 +116,7 @@ class Conformer(nn.Module):
         Raises:
             UsageError: shapes that do not fit the network.
         """
-        lengths = self._check(feats, ivectors, lengths)
+        lengths = checked_lengths(feats, ivectors, lengths, self.feature_dim, self.ivector_dim)
         output_lengths = -(-lengths // self.subsampling)
         if feats.shape[1] == 0:
             empty = feats.new_zeros(len(feats), 0, self.num_pdfs)
@@ -146,22 +147,6 @@ class Conformer(nn.Module):
         """
         self.mean.copy_(mean)
         self.scale.copy_(1.0 / deviation.clamp(min=1e-5))
-
-    def _check(self, feats: Tensor, ivectors: Tensor | None, lengths: Tensor | None) -> Tensor:
-        if feats.dim() != 3 or feats.shape[2] != self.feature_dim:
-            raise UsageError(
-                f"the network takes [batch, frames, {self.feature_dim}], not {tuple(feats.shape)}"
-            )
-        shape = None if ivectors is None else tuple(ivectors.shape)
-        if self.ivector_dim and shape != (len(feats), self.ivector_dim):
-            raise UsageError(
-                f"the network takes i-vectors [{len(feats)}, {self.ivector_dim}], not {shape}"
-            )
-        if lengths is None:
-            return torch.full((len(feats),), feats.shape[1], device=feats.device)
-        if bool((lengths < 0).any()) or bool((lengths > feats.shape[1]).any()):
-            raise UsageError(f"lengths must lie between 0 and {feats.shape[1]}")
-        return lengths.to(feats.device)
 
 
 def relative_positions(frames: int, dim: int, device: torch.device) -> Tensor:

@@ -21,6 +21,36 @@ _CPU_CHUNK, _GPU_CHUNK = 256, 1 << 15  # output frames × utterances at once: fi
 _MIN_CHUNK = 96  # output frames of one utterance at once: shorter ones repeat too much context
 
 
+def checked_lengths(
+    feats: Tensor,
+    ivectors: Tensor | None,
+    lengths: Tensor | None,
+    feature_dim: int,
+    ivector_dim: int,
+) -> Tensor:
+    """The frames of each utterance, int64 [B]: ``lengths``, or all where that is None.
+
+    Args:
+        feats: [B, T, D]; ivectors: [B, I] or None; lengths: int64 [B] or None.
+        feature_dim, ivector_dim: what D and I must be; no i-vectors are looked at if 0.
+
+    Raises:
+        UsageError: shapes that do not fit.
+    """
+    if feats.dim() != 3 or feats.shape[2] != feature_dim:
+        raise UsageError(
+            f"the network takes [batch, frames, {feature_dim}], not {tuple(feats.shape)}"
+        )
+    shape = None if ivectors is None else tuple(ivectors.shape)
+    if ivector_dim and shape != (len(feats), ivector_dim):
+        raise UsageError(f"the network takes i-vectors [{len(feats)}, {ivector_dim}], not {shape}")
+    if lengths is None:
+        return torch.full((len(feats),), feats.shape[1], device=feats.device)
+    if bool((lengths < 0).any()) or bool((lengths > feats.shape[1]).any()):
+        raise UsageError(f"lengths must lie between 0 and {feats.shape[1]}")
+    return lengths.to(feats.device)
+
+
 class Nnet(nn.Module):
     """A feed-forward (TDNN, TDNN-F) network executed from its graph.
 
@@ -88,7 +118,7 @@ class Nnet(nn.Module):
         Raises:
             UsageError: shapes that do not fit the network.
         """
-        lengths = self._check(feats, ivectors, lengths)
+        lengths = checked_lengths(feats, ivectors, lengths, self.feature_dim, self.ivector_dim)
         output_lengths = -(-lengths // self.subsampling)
         outputs = -(-feats.shape[1] // self.subsampling)
         if outputs == 0:
@@ -154,22 +184,6 @@ class Nnet(nn.Module):
             return cls(spec, int(description["subsampling"]), str(description["output"]))
         except KeyError as missing:
             raise ModelError(f"the network's description lacks {missing}") from None
-
-    def _check(self, feats: Tensor, ivectors: Tensor | None, lengths: Tensor | None) -> Tensor:
-        if feats.dim() != 3 or feats.shape[2] != self.feature_dim:
-            raise UsageError(
-                f"the network takes [batch, frames, {self.feature_dim}], not {tuple(feats.shape)}"
-            )
-        shape = None if ivectors is None else tuple(ivectors.shape)
-        if self.ivector_dim and shape != (len(feats), self.ivector_dim):
-            raise UsageError(
-                f"the network takes i-vectors [{len(feats)}, {self.ivector_dim}], not {shape}"
-            )
-        if lengths is None:
-            return torch.full((len(feats),), feats.shape[1], device=feats.device)
-        if bool((lengths < 0).any()) or bool((lengths > feats.shape[1]).any()):
-            raise UsageError(f"lengths must lie between 0 and {feats.shape[1]}")
-        return lengths.to(feats.device)
 
     def _pad(self, feats: Tensor, lengths: Tensor, outputs: int) -> Tensor:
         """Continue each utterance by its first and its last frame."""

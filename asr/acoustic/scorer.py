@@ -12,7 +12,7 @@ from torch import Tensor
 
 from asr.acoustic.nnet import Nnet
 from asr.errors import ModelError, UsageError
-from asr.features import Fbank, FbankConfig, FeatureConfig, Mfcc, MfccConfig
+from asr.features import Fbank, FbankConfig, FeatureConfig, FrameConfig, Mfcc, MfccConfig
 from asr.features.config import from_options, to_options
 from asr.features.ivector import IvectorConfig, IvectorExtractor, IvectorParams
 from asr.features.loudness import frame_powers, ratio, speech_power, widened
@@ -38,6 +38,31 @@ def _feature_config(kind: str, options: Mapping[str, Any]) -> FeatureConfig:
     if kind == "fbank":
         return from_options(FbankConfig, options)
     raise ValueError(f"unknown feature type {kind!r}")
+
+
+def over_noise_floor(
+    samples: NDArray[np.float32], frame: FrameConfig, noise_floor: float = NOISE_FLOOR
+) -> tuple[Tensor, Tensor]:
+    """Sound with faint noise laid under it, and where speech is.
+
+    Args:
+        samples: float32 [N], one window at least.
+        frame: of the features that will be computed.
+        noise_floor: decibels of the noise below the speech.
+
+    Returns:
+        float32 [N]; bool [T], frames of speech and of the pauses beside it.
+    """
+    powers = frame_powers(samples, frame.window_size, frame.window_shift)
+    level = speech_power(powers)
+    near_speech = widened(powers >= level * ratio(SPEECH_GATE), PAUSE_KEPT)
+    noisy = add_noise(samples, level * ratio(noise_floor))
+    return torch.from_numpy(noisy), torch.from_numpy(near_speech)
+
+
+def frames_for_ivector(feats: Tensor, near_speech: Tensor) -> Tensor:
+    """The frames [M, D] of [T, D] for an i-vector, with no more of the pauses than training had."""
+    return feats[: len(near_speech)][near_speech[: len(feats)]]
 
 
 class AcousticScorer:
@@ -80,6 +105,16 @@ class AcousticScorer:
         self.frame_seconds = features.frame.frame_shift * nnet.subsampling / 1000.0
         self._frame = features.frame
 
+    @property
+    def nnet(self) -> Nnet:
+        """The network."""
+        return self._nnet
+
+    @property
+    def scale(self) -> float:
+        """The factor on the network's outputs."""
+        return self._scale
+
     @torch.inference_mode()
     def scores(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores of one utterance: float32 [N] samples to float32 [frames, pdfs].
@@ -104,19 +139,12 @@ class AcousticScorer:
         return feats.clone(), None if ivector is None else ivector.clone()
 
     def _inputs(self, samples: NDArray[np.float32]) -> tuple[Tensor, Tensor | None]:
-        powers = frame_powers(samples, self._frame.window_size, self._frame.window_shift)
-        level = speech_power(powers)
-        sound = torch.from_numpy(add_noise(samples, level * ratio(self._noise_floor)))
-        feats, _ = self._features(sound.to(self._device)[None])
-        near_speech = widened(powers >= level * ratio(SPEECH_GATE), PAUSE_KEPT)
-        return feats[0], self._ivector(feats[0], near_speech)
-
-    def _ivector(self, feats: Tensor, near_speech: NDArray[np.bool_]) -> Tensor | None:
-        """The speaker's i-vector [S], with no more of the pauses than training had."""
+        sound, near_speech = over_noise_floor(samples, self._frame, self._noise_floor)
+        feats = self._features(sound.to(self._device)[None])[0][0]
         if self._ivectors is None:
-            return None
-        chosen = torch.from_numpy(near_speech).to(feats.device)
-        return self._ivectors.extract(feats[: len(chosen)][chosen[: len(feats)]])
+            return feats, None
+        chosen = frames_for_ivector(feats, near_speech.to(feats.device))
+        return feats, self._ivectors.extract(chosen)
 
     @classmethod
     def from_sections(

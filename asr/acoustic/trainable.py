@@ -14,7 +14,7 @@ from torch import Tensor
 
 from asr.acoustic.batch_norm import Adder, TrainedBatchNorm
 from asr.acoustic.components import Affine, BatchNorm, ScaleOffset
-from asr.acoustic.nnet import FEATURES, IVECTOR, Nnet, _evaluate
+from asr.acoustic.nnet import FEATURES, IVECTOR, Nnet, _evaluate, checked_lengths
 from asr.acoustic.orthonormal import constrain_semi_orthogonal
 from asr.acoustic.plan import Grid, Step
 from asr.acoustic.spec import NnetSpec, Node
@@ -81,7 +81,7 @@ class TrainableNnet(Nnet):
 
         Args and errors are those of :meth:`asr.acoustic.nnet.Nnet.forward`.
         """
-        lengths = self._check(feats, ivectors, lengths)
+        lengths = checked_lengths(feats, ivectors, lengths, self.feature_dim, self.ivector_dim)
         output_lengths = -(-lengths // self.subsampling)
         outputs = -(-feats.shape[1] // self.subsampling)
         if outputs == 0:

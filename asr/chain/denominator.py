@@ -15,39 +15,27 @@ from numpy.typing import NDArray
 from asr.chain.hmm_graph import HmmGraph, from_edges
 from asr.chain.phone_lm import EDGE, History, PhoneLm
 from asr.errors import ModelError
-from asr.graph.emissions import OPEN, Emissions, HmmState
-from asr.graph.lexicon import SILENCE
+from asr.graph.emissions import OPEN, Emissions, HmmState, positions_between
+from asr.graph.lexicon import SILENCE, Kind
+from asr.graph.reachability import leading_to_an_end
 from asr.hangul.phones import CODA_PHONES, NUCLEUS_PHONES, ONSET_PHONES
 from asr.hmm.phones import Position
 
 WARM_UP = 100
 """Frames over which the leaky HMM's probabilities are taken, as Kaldi does."""
 
-BEGIN, INTERNAL, END, SINGLE, NONE = (
-    Position.BEGIN, Position.INTERNAL, Position.END, Position.SINGLETON, Position.NONE,
-)  # fmt: skip
+NONE = Position.NONE
+_KINDS = {
+    SILENCE: Kind.SILENCE,
+    **dict.fromkeys(ONSET_PHONES, Kind.ONSET),
+    **dict.fromkeys(NUCLEUS_PHONES, Kind.VOWEL),
+    **dict.fromkeys(CODA_PHONES, Kind.CODA),
+}
 
 
 class _Node(NamedTuple):
     history: History
     position: Position
-
-
-def positions_between(left: str, position: Position, phone: str) -> tuple[Position, ...]:
-    """The positions that ``phone`` may have after ``left`` in its position.
-
-    Pieces begin and end between syllables (:func:`asr.graph.emissions.positions_after`); where
-    eojeol begin is not known here, so any boundary of syllables may be one.
-    """
-    goes_on = position in OPEN
-    if phone == SILENCE:
-        return () if goes_on else (NONE,)
-    if phone in CODA_PHONES or left in ONSET_PHONES:
-        return (INTERNAL, END) if goes_on else ()
-    if phone in ONSET_PHONES:
-        return (INTERNAL,) if goes_on else (BEGIN,)
-    assert phone in NUCLEUS_PHONES
-    return (INTERNAL, END) if goes_on else (BEGIN, SINGLE)
 
 
 def denominator(lm: PhoneLm, emissions: Emissions) -> HmmGraph:
@@ -93,7 +81,8 @@ def _positions(
 ) -> tuple[Position, ...]:
     if not emissions.has_positions:
         return (NONE,)
-    return positions_between(left, position, phone)
+    # where eojeol begin is not known here, so any boundary of syllables may be one
+    return positions_between(_KINDS[left], position, _KINDS[phone])
 
 
 def _state(
@@ -114,12 +103,7 @@ def _graph(
     cost = np.array([edge[2] for edge in edges], np.float32)
     final = np.full(len(states), np.inf, np.float32)
     final[list(ends)] = list(ends.values())
-    alive = np.isfinite(final)
-    while True:
-        before = int(alive.sum())
-        np.logical_or.at(alive, source, alive[target])
-        if int(alive.sum()) == before:
-            break
+    alive = leading_to_an_end(np.isfinite(final), source, target)
     alive[0] = True
     place = np.cumsum(alive) - 1
     kept = alive[source] & alive[target]
@@ -141,7 +125,7 @@ def leaky_probabilities(graph: HmmGraph) -> NDArray[np.float64]:
     """
     states = graph.states
     source = graph.edge_source.astype(np.int64)
-    target = np.repeat(np.arange(states), np.diff(graph.edge_begin))
+    target = graph.edge_target
     weight = np.exp(-graph.edge_cost.astype(np.float64))
     stay = np.exp(-graph.loop_cost.astype(np.float64))
     now = np.zeros(states)

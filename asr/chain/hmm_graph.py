@@ -43,6 +43,11 @@ class HmmGraph(NamedTuple):
         return len(self.edge_source)
 
     @property
+    def edge_target(self) -> NDArray[np.int64]:
+        """The state into which each edge leads: int64 [E]."""
+        return np.repeat(np.arange(self.states), np.diff(self.edge_begin))
+
+    @property
     def num_pdfs(self) -> int:
         """How many pdfs the scores of a frame must have at least."""
         return 1 + int(max(self.forward.max(), self.loop.max()))

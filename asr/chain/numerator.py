@@ -16,6 +16,7 @@ import numpy as np
 from asr.chain.hmm_graph import HmmGraph, from_edges
 from asr.chain.phone_lm import EDGE, History, PhoneLm
 from asr.errors import DataError
+from asr.graph.reachability import leading_to_an_end
 
 
 def numerator(graph: HmmGraph, phones: Sequence[str], lm: PhoneLm, unseen: float = 0.0) -> HmmGraph:
@@ -57,21 +58,20 @@ def numerator(graph: HmmGraph, phones: Sequence[str], lm: PhoneLm, unseen: float
         probability = lm.nexts[history].get(EDGE, unseen)
         if probability > 0.0 and any(np.isfinite(graph.final_cost[state]) for state in states):
             final[row] = -math.log(probability)
-    kept = _leading_to_an_end(final, edges)
+    begin = np.array([edge[0] for edge in edges], np.int64)
+    end = np.array([edge[1] for edge in edges], np.int64)
+    cost = np.array([edge[2] for edge in edges], np.float32)
+    kept = leading_to_an_end(np.isfinite(final), begin, end)
     if not kept[0]:
         raise DataError("no way to say the text is known to the phone n-gram")
     speaking = np.array([min(states) for states, _ in places])[kept]  # all of a set emit alike
     renumbered = np.cumsum(kept) - 1
-    alive = [edge for edge in edges if kept[edge[0]] and kept[edge[1]]]
+    alive = kept[begin] & kept[end]
     return from_edges(
         graph.forward[speaking],
         graph.loop[speaking],
         graph.loop_cost[speaking],
-        (
-            renumbered[[edge[0] for edge in alive]],
-            renumbered[[edge[1] for edge in alive]],
-            np.array([edge[2] for edge in alive], np.float32),
-        ),
+        (renumbered[begin[alive]], renumbered[end[alive]], cost[alive]),
         final[kept],
     )
 
@@ -84,9 +84,8 @@ _Emission = tuple[str, int, int]
 def _arcs(graph: HmmGraph, phones: Sequence[str]) -> list[list[tuple[_Emission, int]]]:
     """What each state leads to."""
     arcs: list[list[tuple[_Emission, int]]] = [[] for _ in range(graph.states)]
-    target = np.repeat(np.arange(graph.states), np.diff(graph.edge_begin))
     pdfs = list(zip(graph.forward.tolist(), graph.loop.tolist(), strict=True))
-    for source, to in zip(graph.edge_source.tolist(), target.tolist(), strict=True):
+    for source, to in zip(graph.edge_source.tolist(), graph.edge_target.tolist(), strict=True):
         arcs[source].append(((phones[to], *pdfs[to]), to))
     return arcs
 
@@ -100,14 +99,3 @@ def _following(
         for emission, target in arcs[state]:
             found.setdefault(emission, set()).add(target)
     return [(emission[0], frozenset(targets)) for emission, targets in found.items()]
-
-
-def _leading_to_an_end(final: np.ndarray, edges: Sequence[tuple[int, int, float]]) -> np.ndarray:
-    kept = np.isfinite(final)
-    source = np.array([edge[0] for edge in edges], np.int64)
-    target = np.array([edge[1] for edge in edges], np.int64)
-    while True:
-        before = int(kept.sum())
-        np.logical_or.at(kept, source, kept[target])
-        if int(kept.sum()) == before:
-            return np.asarray(kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,12 @@ class TextSupervision:
     Args:
         hcl: compiled HCL over any inventory of units, with the acoustic model's pdfs.
         units: unit → id, as the graph's labels have them.
-        respaced: texts may have been spoken with other spaces than written, at a cost.
     """
 
-    def __init__(self, hcl: HclGraph, units: Mapping[str, int], respaced: bool = False) -> None:
+    def __init__(self, hcl: HclGraph, units: Mapping[str, int]) -> None:
         self._hcl = hcl
         self._indexed = indexed(hcl)
         self._units = units
-        self._respaced = respaced
         self._most_units = 1 + int(hcl.arc_unit.max(initial=-1))
 
     def text_graph(self, text: str) -> TextGraph:
@@ -40,9 +38,8 @@ class TextSupervision:
             DataError: nothing in it can be read, or a syllable is unknown.
         """
         words = [word for written in written_words(text) for word in written.spoken]
-        steps = text_steps(words, self._units)
-        if not self._respaced:
-            steps = [step for step in steps if step.cost == 0.0]
+        # as it is written: other spacings cost something
+        steps = [step for step in text_steps(words, self._units) if step.cost == 0.0]
         return text_graph(self._hcl, self._indexed, packed(steps, self._most_units))
 
     def graph(self, text: str) -> HmmGraph:
@@ -102,7 +99,7 @@ def random_phones(
     plain = from_text_graph(graph)
     phones = supervision.phones(graph)
     source = plain.edge_source
-    target = np.repeat(np.arange(plain.states), np.diff(plain.edge_begin))
+    target = plain.edge_target
     weight = np.exp(-plain.edge_cost.astype(np.float64))
     silent = np.array([phone == SILENCE for phone in phones])
     weight[silent[target] & (source > 0)] *= pause / (1.0 - pause)
@@ -137,28 +134,3 @@ def _mass_to_end(
             return mass
         mass = new
     raise DataError("the graph of the text has a loop")
-
-
-def frames_needed(graph: HmmGraph, most: int) -> int | None:
-    """The least frames that a sound of the text must have; None where it is more than ``most``."""
-    reached = np.zeros(graph.states, bool)
-    reached[0] = True
-    target = np.repeat(np.arange(graph.states), np.diff(graph.edge_begin))
-    ends = np.isfinite(graph.final_cost)
-    for frame in range(most + 1):
-        if bool((reached & ends).any()):
-            return frame
-        np.logical_or.at(reached, target, reached[graph.edge_source])
-    return None
-
-
-def usable_texts(texts: Sequence[str], supervision: TextSupervision) -> list[bool]:
-    """Which texts can be said with the model's units."""
-    said = []
-    for text in texts:
-        try:
-            supervision.graph(text)
-            said.append(True)
-        except DataError:
-            said.append(False)
-    return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from asr.errors import UsageError
@@ -21,12 +22,15 @@ def check_bundle_output(path: Path) -> None:
         raise UsageError(f"{path} is a file: choose another OUT")
 
 
-def check_apart(output: Path, work: Path) -> None:
-    """Refuse a result inside the work folder, or the other way round.
+def work_folder(args: argparse.Namespace) -> Path:
+    """Where to keep what is begun: ``--work``, or OUT.work.
 
     Raises:
-        UsageError: one is the other, or in it.
+        UsageError: it is OUT, in it, or around it.
     """
+    output: Path = args.output
+    work: Path = args.work or output.with_name(output.name + ".work")
     one, other = output.resolve(), work.resolve()
     if one == other or one in other.parents or other in one.parents:
         raise UsageError(f"OUT {output} and the work folder {work} must lie apart")
+    return work

@@ -11,10 +11,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.cli.outputs import check_apart
+from asr.cli.options import given, mfcc_config
+from asr.cli.outputs import work_folder
 from asr.cli.progress import shown_progress
 from asr.cli.speech_data import DATA_HELP, SpokenSound, spoken_sounds
-from asr.errors import DataError, UsageError
+from asr.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,14 +111,13 @@ def run(args: argparse.Namespace) -> int:
     network = _network(args)
     _check_output(args)
     sounds = {sound.id: sound for sound in spoken_sounds(args.data)}
-    work = args.work or args.output.with_name(args.output.name + ".work")
-    check_apart(args.output, work)
+    work = work_folder(args)
     with shown_progress() as progress:
         progress(0.0, f"{len(sounds)} utterances")
         from asr.acoustic.scorer import torch_device
 
         torch_device(args.device)
-        features = _features(args)
+        features = mfcc_config(args.mfcc_config)
         if args.kind == "masked":
             _masked(args, sounds, features, network, work, progress)
         else:
@@ -139,8 +139,8 @@ def _greedy(
     from asr.pretraining.stack import LayerStack
     from asr.work_folder import claim
 
-    given = {name: getattr(args, name) for name in ("layers", "dim", "batch", "epochs")}
-    config = replace(GreedyConfig(kind=args.kind, seed=args.seed), **_given(given))
+    sizes = {name: getattr(args, name) for name in ("layers", "dim", "batch", "epochs")}
+    config = replace(GreedyConfig(kind=args.kind, seed=args.seed), **given(sizes))
     context = 5 if args.context is None else args.context
     limit = _max_frames(args, features)
     options = {**asdict(config), "context": context, **to_options(features), **limit}
@@ -176,9 +176,9 @@ def _masked(
     mask = {"start_share": args.mask_share, "span": args.mask_span}
     config = replace(
         config,
-        mask=replace(config.mask, **_given(mask)),
-        clusters=replace(config.clusters, **_given({"clusters": args.clusters})),
-        train=replace(config.train, **_given(train)),
+        mask=replace(config.mask, **given(mask)),
+        clusters=replace(config.clusters, **given({"clusters": args.clusters})),
+        train=replace(config.train, **given(train)),
         **_max_frames(args, features),
     )
     ivectors, width = _ivectors(args, sounds)
@@ -221,18 +221,6 @@ def _network(args: argparse.Namespace) -> dict[str, Any]:
     return network
 
 
-def _features(args: argparse.Namespace) -> MfccConfig:
-    from asr.features.config import MfccConfig, from_conf
-    from asr.ivector_model import HIRES_MFCC
-
-    if args.mfcc_config is None:
-        return HIRES_MFCC
-    try:
-        return from_conf(MfccConfig, args.mfcc_config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{args.mfcc_config} cannot be read: {error}") from error
-
-
 def _reader(sounds: dict[str, SpokenSound], config: MfccConfig) -> Callable[[str], Tensor]:
     """From an utterance's name to the features that a network is trained on."""
     from asr.ivector_model import FlooredMfcc
@@ -261,10 +249,6 @@ def _max_frames(args: argparse.Namespace, config: MfccConfig) -> dict[str, Any]:
     if args.max_hours is None:
         return {}
     return {"max_frames": round(args.max_hours * 3_600_000 / config.frame.frame_shift)}
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _check_output(args: argparse.Namespace) -> None:

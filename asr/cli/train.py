@@ -8,14 +8,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asr.cli.outputs import check_apart, check_bundle_output
+from asr.cli.options import given
+from asr.cli.outputs import check_bundle_output, work_folder
 from asr.cli.progress import shown_progress
 from asr.cli.speech_data import DATA_HELP, SpokenSound, spoken_sounds
-from asr.errors import DataError, UsageError
+from asr.errors import UsageError
 
 if TYPE_CHECKING:
     from asr.chain_training import ChainConfig
-    from asr.finetuning import FinetuneConfig, FinetuneReport
+    from asr.finetuning import FinetuneConfig
+    from asr.lfmmi_training import TrainingReport
 
     AnyConfig = TypeVar("AnyConfig", ChainConfig, FinetuneConfig)
 
@@ -89,11 +91,10 @@ def run(args: argparse.Namespace) -> int:
     speech, dev, guard = (
         spoken_sounds(names) if names else [] for names in (args.data, args.dev, args.guard)
     )
-    _check_apart(speech, dev, guard)
+    _check_disjoint(speech, dev, guard)
     check_bundle_output(args.output)
     phone_text = _sentences(args.phone_text)
-    work = args.work or args.output.with_name(args.output.name + ".work")
-    check_apart(args.output, work)
+    work = work_folder(args)
     with shown_progress() as progress:
         progress(0.0, f"{len(speech)} utterances")
         import torch
@@ -144,9 +145,7 @@ def _chain_config(args: argparse.Namespace) -> ChainConfig:
     from asr.chain_training import ChainConfig
 
     config = _changed(ChainConfig(), args)
-    changes: dict[str, Any] = {}
-    if args.leaves is not None:
-        changes["leaves"] = args.leaves
+    changes = given({"leaves": args.leaves})
     if args.network is not None:
         try:
             changes["network"] = json.loads(args.network.read_text(encoding="utf-8"))
@@ -160,13 +159,12 @@ def _changed(config: AnyConfig, args: argparse.Namespace) -> AnyConfig:
     from asr.training.config import TrainConfig
 
     options = dict(config.training.to_json())
-    for given in args.option:
-        name, equals, value = given.partition("=")
+    for assigned in args.option:
+        name, equals, value = assigned.partition("=")
         if not equals:
-            raise UsageError(f"--option takes NAME=VALUE, not {given!r}")
+            raise UsageError(f"--option takes NAME=VALUE, not {assigned!r}")
         options[name] = _value(name, value, options)
-    chosen = {"epochs": args.epochs, "max_frames": args.max_frames, "seed": args.seed}
-    options |= {name: value for name, value in chosen.items() if value is not None}
+    options |= given({name: getattr(args, name) for name in ("epochs", "max_frames", "seed")})
     if args.learning_rate is not None:
         options |= {
             "learning_rate": args.learning_rate,
@@ -199,13 +197,14 @@ def _value(name: str, text: str, options: dict[str, object]) -> object:
 
 def _sentences(paths: list[Path]) -> list[str]:
     """Lines of all files, evenly thinned to so many as help."""
-    lines: list[str] = []
-    for path in paths:
-        try:
-            lines += path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} cannot be read as UTF-8 text ({error})") from error
-    lines = [line for line in lines if line.strip() and len(line) <= LONGEST_SENTENCE]
+    from asr.lm.text_files import read_lines
+
+    lines = [
+        line
+        for path in paths
+        for line in read_lines(path)
+        if line.strip() and len(line) <= LONGEST_SENTENCE
+    ]
     return lines[:: max(1, -(-len(lines) // MOST_SENTENCES))]
 
 
@@ -216,7 +215,7 @@ def _speeds(text: str) -> tuple[float, ...]:
         raise UsageError(f"--speeds takes numbers with commas between them, not {text!r}") from None
 
 
-def _check_apart(*sets: list[SpokenSound]) -> None:
+def _check_disjoint(*sets: list[SpokenSound]) -> None:
     """Refuse speech that is trained on and evaluated on."""
     speech, *others = sets
     ids = {sound.id for sound in speech}
@@ -229,7 +228,7 @@ def _check_apart(*sets: list[SpokenSound]) -> None:
                 )
 
 
-def _told(report: FinetuneReport) -> str:
+def _told(report: TrainingReport) -> str:
     summary = report.summary
     lines = [
         f"trained on {report.utterances} utterances, {report.seconds / 3600:.2f} h;"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from asr.cli.outputs import check_apart, check_bundle_output
+from asr.cli.options import given, mfcc_config
+from asr.cli.outputs import check_bundle_output, work_folder
 from asr.cli.progress import shown_progress
 from asr.cli.speech_data import DATA_HELP, spoken_sounds
-from asr.errors import DataError
 
 if TYPE_CHECKING:
     from asr.features.ivector_training import IvectorTrainingConfig
@@ -56,19 +56,15 @@ def run(args: argparse.Namespace) -> int:
     config = _config(args)
     sounds = {sound.id: sound for sound in spoken_sounds(args.data)}
     check_bundle_output(args.output)
-    work = args.work or args.output.with_name(args.output.name + ".work")
-    check_apart(args.output, work)
+    work = work_folder(args)
     with shown_progress() as progress:
         progress(0.0, f"{len(sounds)} utterances")
         import torch
 
-        from asr.features.config import MfccConfig, from_conf
         from asr.features.ivector_training import Speech, train_ivectors
-        from asr.ivector_model import HIRES_MFCC, SpeechMfcc, write_extractor
+        from asr.ivector_model import SpeechMfcc, write_extractor
 
-        features = HIRES_MFCC
-        if args.mfcc_config is not None:
-            features = from_conf(MfccConfig, _text(args.mfcc_config))
+        features = mfcc_config(args.mfcc_config)
         speech_mfcc = SpeechMfcc(features)
         rate = round(features.frame.sample_frequency)
 
@@ -97,18 +93,7 @@ def _config(args: argparse.Namespace) -> IvectorTrainingConfig:
     whole = {"feature_dim": args.feature_dim}
     return replace(
         config,
-        ubm=replace(config.ubm, **_given(ubm)),
-        extractor=replace(config.extractor, **_given(extractor)),
-        **_given(whole),
+        ubm=replace(config.ubm, **given(ubm)),
+        extractor=replace(config.extractor, **given(extractor)),
+        **given(whole),
     )
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error

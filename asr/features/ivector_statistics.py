@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.atomic import replaced_file
 from asr.errors import DataError
 from asr.features.ivector import IvectorExtractor
 from asr.features.ivector_em import Moments
-from asr.tensor_file import read_tensors
+from asr.tensor_file import read_tensors, write_tensors
 
 _BYTES = 1 << 26  # of a file, about
 _MOMENTS = "moments.safetensors"
@@ -69,11 +68,7 @@ class StatisticsFolder:
 
 def write_arrays(path: Path, arrays: dict[str, Tensor]) -> None:
     """Write tensors to a safetensors file that appears whole."""
-    from safetensors.torch import save
-
-    contiguous = {name: array.detach().cpu().contiguous() for name, array in arrays.items()}
-    with replaced_file(path, "wb") as file:
-        file.write(save(contiguous))
+    write_tensors(path, {name: array.detach().cpu().numpy() for name, array in arrays.items()})
 
 
 def read_arrays(path: Path) -> dict[str, Tensor]:

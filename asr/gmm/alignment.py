@@ -17,10 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.atomic import replaced_file
 from asr.errors import DataError
 from asr.hmm.topology import SURFACE_PHONES
-from asr.tensor_file import read_tensors
+from asr.tensor_file import read_tensors, write_tensors
 
 VERSION = 1
 _COLUMNS = {"pdf": np.int32, "tuple_id": np.int32, "phone": np.uint8, "state": np.uint8,
@@ -74,8 +73,6 @@ class Alignment:
 
 def write_alignments(path: str | os.PathLike[str], alignments: Mapping[str, Alignment]) -> None:
     """Write alignments by utterance id; the file appears whole or not at all."""
-    from safetensors.numpy import save
-
     tables: dict[str, NDArray[np.generic]] = {
         name: np.concatenate(
             [getattr(a, name) for a in alignments.values()] or [np.zeros(0, kind)], dtype=kind
@@ -86,8 +83,7 @@ def write_alignments(path: str | os.PathLike[str], alignments: Mapping[str, Alig
     tables["score"] = np.array([a.score for a in alignments.values()], np.float64)
     tables["ids"] = np.frombuffer(json.dumps(list(alignments)).encode(), np.uint8)
     tables["version"] = np.array([VERSION], np.int32)
-    with replaced_file(path, "wb") as file:
-        file.write(save(tables))
+    write_tensors(path, tables)
 
 
 def read_alignments(path: str | os.PathLike[str]) -> dict[str, Alignment]:

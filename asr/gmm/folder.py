@@ -23,7 +23,7 @@ from asr.errors import DataError, ModelError
 from asr.gmm.alignment import read_alignments, write_alignments
 from asr.gmm.model import GmmModel
 from asr.gmm.training import TrainingState
-from asr.tensor_file import read_tensors
+from asr.tensor_file import read_tensors, write_tensors
 
 MODEL, ALIGNMENTS, TRANSFORMS = "model", "alignments.safetensors", "transforms.safetensors"
 REPORT, TRAINING, STATE = "report.json", "training", "state.json"
@@ -85,13 +85,10 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 def write_transforms(path: Path, transforms: Mapping[str, NDArray[np.float64]]) -> None:
     """Write speakers' transforms, float64 [D, D + 1] each; the file appears whole or not at all."""
-    from safetensors.numpy import save
-
-    matrices = {str(number): np.ascontiguousarray(one, np.float64)
+    matrices = {str(number): np.asarray(one, np.float64)
                 for number, one in enumerate(transforms.values())}  # fmt: skip
     speakers = np.frombuffer(json.dumps(list(transforms)).encode(), np.uint8)
-    with replaced_file(path, "wb") as file:
-        file.write(save({**matrices, "speakers": speakers}))
+    write_tensors(path, {**matrices, "speakers": speakers})
 
 
 def read_transforms(path: Path) -> dict[str, NDArray[np.float64]]:

@@ -39,16 +39,28 @@ def positions_after(source: State, position: Position, target: State) -> tuple[P
         position: of its phone (of the last vowel, for a pending state).
         target: the state that the arc enters.
     """
-    goes_on = position in OPEN
     if target.kind == Kind.PENDING:
         return (position,)
-    if target.kind == Kind.SILENCE:
+    return positions_between(source.kind, position, target.kind, target.initial)
+
+
+def positions_between(
+    source: Kind, position: Position, target: Kind, initial: bool = False
+) -> tuple[Position, ...]:
+    """The positions that a phone of kind ``target`` may have after one of kind ``source``.
+
+    Args:
+        position: of the phone before.
+        initial: the phone opens an eojeol; false where that is not known.
+    """
+    goes_on = position in OPEN
+    if target == Kind.SILENCE:
         return () if goes_on else (NONE,)
-    if target.kind == Kind.CODA or source.kind == Kind.ONSET:
+    if target == Kind.CODA or source == Kind.ONSET:
         return (INTERNAL, END) if goes_on else ()
-    if goes_on and target.initial:
+    if goes_on and initial:
         return ()
-    if target.kind == Kind.ONSET:
+    if target == Kind.ONSET:
         return (INTERNAL,) if goes_on else (BEGIN,)
     return (INTERNAL, END) if goes_on else (BEGIN, SINGLE)
 

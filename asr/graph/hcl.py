@@ -21,6 +21,7 @@ from asr.graph.context import NO_STATES, Expansion, Node
 from asr.graph.emissions import Emissions, HmmState
 from asr.graph.lexicon import Kind, Lexicon, State
 from asr.graph.nodes import NUM_NODES, ROOT_NODE, onset_node, vowel_node
+from asr.graph.reachability import leading_to_an_end
 from asr.hangul.jamo import CODAS
 from asr.hangul.phones import PHONES
 
@@ -228,7 +229,8 @@ def _lay_out(found: _Found, hmms: Sequence[tuple[HmmState, ...]]) -> HclGraph:
     What it costs to leave an HMM state is paid on entering it: a path that enters it leaves it, and
     so the end of an utterance needs no costs of its own.
     """
-    alive = _leading_to_an_end(found)
+    # where a piece goes on into a pause, no utterance ends
+    alive = leading_to_an_end(found.final, found.source, found.target)
     nodes = [node for node, is_alive in zip(found.nodes, alive.tolist(), strict=True) if is_alive]
     length = np.array([len(hmms[node.hmm]) if node.hmm != NO_STATES else 0 for node in nodes])
     emitting, pending = int(length.sum()), int((length == 0).sum())
@@ -271,16 +273,6 @@ def _lay_out(found: _Found, hmms: Sequence[tuple[HmmState, ...]]) -> HclGraph:
         final=(found.final[alive][order] & is_last).astype(np.uint8),
         start=np.array([0], np.int32),  # the first node that was expanded
     )
-
-
-def _leading_to_an_end(found: _Found) -> NDArray[np.bool_]:
-    """The nodes from which an utterance can end (not a piece that goes on into a pause)."""
-    alive = found.final.copy()
-    while True:
-        more = found.source[alive[found.target] & ~alive[found.source]]
-        if len(more) == 0:
-            return alive
-        alive[more] = True
 
 
 def _phone(state: State) -> int:

@@ -14,12 +14,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from asr.atomic import replaced_file
 from asr.errors import DataError, UsageError
 from asr.features.deltas import add_deltas
 from asr.pretraining.frames import FramePool
 from asr.progress import Progress, silent
-from asr.tensor_file import read_tensors
+from asr.tensor_file import read_tensors, write_tensors
 
 _CELLS = 1 << 22  # frames × clusters whose distances are held at once
 
@@ -95,15 +94,11 @@ class Quantizer:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file, which appears whole."""
-        from safetensors.torch import save
-
         shape = torch.tensor([self.feature_dim, self.cepstra, self.deltas])
         arrays = {
             "centres": self.centres, "mean": self.mean, "deviation": self.deviation, "shape": shape
         }  # fmt: skip
-        contiguous = {name: array.cpu().contiguous() for name, array in arrays.items()}
-        with replaced_file(path, "wb") as file:
-            file.write(save(contiguous))
+        write_tensors(path, {name: array.cpu().numpy() for name, array in arrays.items()})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Quantizer:

@@ -10,9 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from asr.atomic import replaced_file
 from asr.errors import DataError, ModelError
-from asr.tensor_file import read_tensors
+from asr.tensor_file import read_tensors, write_tensors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,8 +72,6 @@ class LayerStack:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file, which appears whole."""
-        from safetensors.torch import save
-
         arrays = {
             "mean": self.mean,
             "deviation": self.deviation,
@@ -82,9 +79,7 @@ class LayerStack:
         }
         for number, (weight, bias) in enumerate(self.layers, start=1):
             arrays |= {f"layer{number}.weight": weight, f"layer{number}.bias": bias}
-        contiguous = {name: array.detach().cpu().contiguous() for name, array in arrays.items()}
-        with replaced_file(path, "wb") as file:
-            file.write(save(contiguous))
+        write_tensors(path, {name: array.detach().cpu().numpy() for name, array in arrays.items()})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LayerStack:

@@ -97,6 +97,11 @@ class World:
         return [json.loads(bytes(row[:n])) for row, n in zip(rows, sizes.tolist(), strict=True)]
 
 
+def is_first_process() -> bool:
+    """Whether this is the one process, or of those of torchrun the one that writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextlib.contextmanager
 def joined_world(device: torch.device | str = "cpu") -> Iterator[World]:
     """The processes that ``torchrun`` started, or this one alone.

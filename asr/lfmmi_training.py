@@ -1,0 +1,173 @@
+"""Training a network by LF-MMI on transcribed speech: what is the same for old and new networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asr.acoustic.nnet import Nnet
+from asr.chain.denominator import denominator
+from asr.chain.objective import LfMmiConfig
+from asr.chain.phone_lm import PhoneLmConfig, estimate_phone_lm
+from asr.chain.training import LfMmiObjective
+from asr.errors import DataError, UsageError
+from asr.graph.emissions import Emissions
+from asr.progress import Progress
+from asr.supervised_speech import SupervisedSpeech, SupervisedUtterance, fingerprint, told
+from asr.training.config import TrainConfig
+from asr.training.evaluation import DevSet, Evaluation
+from asr.training.source import MemoryBatches
+from asr.training.trainer import Summary, train
+
+DEV, GUARD = "dev", "guard"
+UNSEEN = 1e-4
+"""Probability of a phone in dev texts that training texts do not have after the phones before."""
+
+
+@dataclass(frozen=True, slots=True)
+class LfMmiTrainingConfig:
+    """Options.
+
+    Attributes:
+        speeds: at which the training speech is played, each as speech of its own.
+        training: of the trainer.
+        lfmmi: of the objective.
+        phone_lm: of the denominator.
+    """
+
+    speeds: tuple[float, ...] = (1.0, 0.9, 1.1)
+    training: TrainConfig = field(default_factory=TrainConfig)
+    lfmmi: LfMmiConfig = field(default_factory=LfMmiConfig)
+    phone_lm: PhoneLmConfig = field(default_factory=PhoneLmConfig)
+
+    def __post_init__(self) -> None:
+        if 1.0 not in self.speeds or not all(0.5 <= speed <= 2.0 for speed in self.speeds):
+            raise UsageError("speeds must lie between 0.5 and 2 and hold 1")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingReport:
+    """How it went.
+
+    Attributes:
+        utterances: trained on (each speed counted once).
+        seconds: of speech in them.
+        unused: id → why it was left out.
+        denominator: states and edges of the denominator.
+        summary: of the trainer.
+    """
+
+    utterances: int
+    seconds: float
+    unused: dict[str, str]
+    denominator: tuple[int, int]
+    summary: Summary
+
+    def history(self, config: LfMmiTrainingConfig) -> dict[str, Any]:
+        """What a model keeps of its training, as JSON."""
+        return {
+            "objective": "LF-MMI",
+            "utterances": self.utterances,
+            "seconds": round(self.seconds, 1),
+            "left_out": len(self.unused),
+            "speeds": list(config.speeds),
+            "training": config.training.to_json(),
+            "lfmmi": asdict(config.lfmmi),
+            "phone_lm": asdict(config.phone_lm),
+            "metrics": self.summary.metrics,
+            "chosen_step": self.summary.chosen_step,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingSpeech:
+    """What is trained on.
+
+    Attributes:
+        speech: makes examples of it.
+        kept: the utterances that can be used.
+        phones: id → the phones that were said, of all that were aligned.
+        sets: by name (``DEV``, ``GUARD``): utterances to evaluate on.
+        phone_text: further sentences for the denominator's phone n-gram.
+        unused: id → why it is left out; more are added.
+    """
+
+    speech: SupervisedSpeech
+    kept: Sequence[SupervisedUtterance]
+    phones: Mapping[str, Sequence[str]]
+    sets: Mapping[str, Sequence[SupervisedUtterance]]
+    phone_text: Sequence[str]
+    unused: dict[str, str]
+
+
+def train_lfmmi(
+    network: Nnet,
+    data: TrainingSpeech,
+    emissions: Emissions,
+    config: LfMmiTrainingConfig,
+    work: Path,
+    origin: Mapping[str, str],
+    progress: Progress,
+    device: torch.device | str,
+) -> TrainingReport:
+    """Train a network in place.
+
+    Args:
+        emissions: the network's pdfs by phone.
+        work: folder of checkpoints; a run that was killed goes on from there.
+        origin: what the network begins as; a run goes on only with the same.
+
+    Raises:
+        DataError: no utterance can be used.
+        ModelError: a model of another kind than chain models with left context.
+    """
+    seed, unused = config.training.seed, data.unused
+    others = data.speech.pronounced(data.phone_text, seed)
+    others += data.speech.ways(data.kept, seed)
+    lm = estimate_phone_lm([*data.phones.values(), *others], config.phone_lm)
+    graph = denominator(lm, emissions)
+    objective = LfMmiObjective(graph, config.lfmmi)
+    aligned = [one for one in data.kept if one.id in data.phones]
+    examples = data.speech.examples(aligned, lm, 0.0, unused)
+    if not examples:
+        raise nothing_left(len(data.kept), unused)
+    sets = {name: found for name, found in data.sets.items() if found}
+    training = _watching(config.training, set(sets))
+    evaluations: dict[str, Evaluation] = {
+        name: DevSet(
+            MemoryBatches(
+                data.speech.examples(found, lm, UNSEEN, unused), training.max_frames, shuffle=False
+            ),
+            objective,
+        )
+        for name, found in sets.items()
+    }
+    told(unused)
+    batches = MemoryBatches(examples, training.max_frames, training.seed)
+    begin = {**origin, "data": fingerprint(examples, graph, network.state_dict())}
+    summary = train(
+        network, objective, batches, evaluations, training, work,
+        lambda done, what: progress(0.35 + 0.6 * done, what), device, begin,
+    )  # fmt: skip
+    used = [one for one in data.kept if one.id not in unused]
+    seconds = sum(len(one.inputs[1.0][0]) for one in used) * data.speech.frame_shift
+    return TrainingReport(len(used), seconds, unused, (graph.states, graph.edges), summary)
+
+
+def nothing_left(count: int, unused: Mapping[str, str]) -> DataError:
+    """The error where all of ``count`` utterances had to be left out."""
+    return DataError(
+        f"none of the {count} utterances can be trained on"
+        f" ({next(iter(unused.values()), 'there are none')})"
+    )
+
+
+def _watching(training: TrainConfig, sets: set[str]) -> TrainConfig:
+    """The options, with the dev set's loss watched and the guard's guarded, where there are any."""
+    watch = training.watch or (f"{DEV}/loss" if DEV in sets else "")
+    guard = training.guard or (f"{GUARD}/loss" if GUARD in sets else "")
+    return replace(training, watch=watch, guard=guard)
