@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from asr.acoustic.networks import build_network
-from asr.acoustic.scorer import AcousticScorer, feature_section
-from asr.acoustic.trainable import TrainableNnet
+from asr.acoustic.encoder_front_end import EncoderFrontEnd, SpeechEncoder
+from asr.acoustic.encoder_top import EncoderTop
+from asr.acoustic.front_end import FrontEnd, SpectralFrontEnd
+from asr.acoustic.network import AcousticNetwork
+from asr.acoustic.networks import build_network, load_network, network_section
 from asr.bundle import (
     ACOUSTIC_FILE,
     GRAPH_FILE,
@@ -57,10 +59,14 @@ from asr.lfmmi_training import (
 )
 from asr.lm.automaton import LmAutomaton
 from asr.lm.binary import load_model
+from asr.pretraining.masked import take_over
 from asr.progress import Progress, silent
 from asr.supervised_speech import Counter, SupervisedSpeech, SupervisedUtterance
 from asr.training.config import TrainConfig
 from asr.training.distributed import is_first_process
+
+PRETRAINED = "network"
+"""Within the folder of ``asr pretrain --kind masked``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,8 @@ def train_chain(
     *,
     lm: Path | None = None,
     ivectors: Path | None = None,
+    encoder: SpeechEncoder | None = None,
+    pretrained: Path | None = None,
     dev: Sequence[Spoken] = (),
     phone_text: Sequence[str] = (),
     config: ChainConfig | None = None,
@@ -110,6 +118,10 @@ def train_chain(
         lm: language model of ``asr train-lm``; None for the shipped one.
         ivectors: a bundle with an i-vector extractor (``asr train-ivector``); None for a network
             without i-vectors.
+        encoder: a pre-trained encoder whose states the network takes in place of MFCC. A network of
+            kind ``encoder-top`` begins with the encoder's upper ``layers``, which learn on.
+        pretrained: a network of ``asr pretrain --kind masked`` of the same kind and size to begin
+            with.
         dev: the weights that do best on these are kept.
         phone_text: see :func:`asr.finetuning.finetune`.
         config: options.
@@ -126,15 +138,10 @@ def train_chain(
     tree = context_tree(table)
     emissions = EmissionModel.from_tree(tree, SURFACE_PHONES)
     graph = graph_tensors(emissions, automaton)
-    extractor = None if ivectors is None else read_extractor(ivectors)
-    network = _network(config, table.num_pdfs, extractor[0].ivector_dim if extractor else 0)
-    scorer = AcousticScorer(
-        HIRES_MFCC,
-        network.to_nnet(),
-        IvectorExtractor(*extractor[:2]) if extractor else None,
-    )
+    front_end = _front_end(config, ivectors, encoder)
+    network = _network(config, table.num_pdfs, front_end)
     hcl = HclGraph.from_tensors({k: v for k, v in graph.items() if k != "lookahead"})
-    supervised = SupervisedSpeech(scorer, TextSupervision(hcl, automaton.vocabulary.ids))
+    supervised = SupervisedSpeech(front_end, TextSupervision(hcl, automaton.vocabulary.ids))
     unused: dict[str, str] = {}
     counter = Counter(progress, max(1, len(speech) + len(dev)))
     kept = []
@@ -147,11 +154,13 @@ def train_chain(
     if not kept:
         raise nothing_left(len(speech), unused)
     _normalise(network, kept)
+    if pretrained is not None:
+        take_over(load_network(pretrained / PRETRAINED), network)
     data = TrainingSpeech(supervised, kept, phones, {DEV: held_out}, phone_text, unused)
     origin = {"system": system.name}
     report = train_lfmmi(network, data, emissions, config, work, origin, progress, device)
     if is_first_process():
-        model = _Model(network.cpu(), tree, graph, automaton, ivectors)
+        model = _Model(network.cpu(), front_end, tree, graph, automaton, ivectors)
         _write(out, model, report, config, name, (licence, attribution))
     progress(1.0, "done")
     return report
@@ -192,25 +201,48 @@ def context_tree(table: PdfTable) -> ContextTree:
     return ContextTree(pdf, pdf[:, :, 0] >= 0)
 
 
-def _network(config: ChainConfig, pdfs: int, ivector_dim: int) -> TrainableNnet:
-    widths = {"feature_dim": HIRES_MFCC.dim, "ivector_dim": ivector_dim, "num_pdfs": pdfs}
+def _front_end(
+    config: ChainConfig, ivectors: Path | None, encoder: SpeechEncoder | None
+) -> FrontEnd:
+    if encoder is not None:
+        if ivectors is not None:
+            raise UsageError("an encoder's states need no i-vectors: give one of the two")
+        learning = int(config.network.get("layers", 0)) if _is_top(config) else 0
+        if learning > encoder.layers:
+            raise UsageError(f"the encoder has {encoder.layers} layers, {learning} cannot learn")
+        return EncoderFrontEnd(encoder, encoder.layers - learning)
+    if _is_top(config):
+        raise UsageError("an encoder-top network needs the encoder that it is the top of")
+    extractor = None
+    if ivectors is not None:
+        params, options, _ = read_extractor(ivectors)
+        extractor = IvectorExtractor(params, options)
+    return SpectralFrontEnd(HIRES_MFCC, extractor)
+
+
+def _network(config: ChainConfig, pdfs: int, front_end: FrontEnd) -> AcousticNetwork:
+    widths = {
+        "feature_dim": front_end.dim, "ivector_dim": front_end.ivector_dim, "num_pdfs": pdfs
+    }  # fmt: skip
     network = build_network({**config.network, **widths})
-    if not isinstance(network, TrainableNnet):
-        raise UsageError(
-            f"a model cannot be written of a network of kind {config.network.get('kind')!r};"
-            " choose tdnnf or mlp"
-        )
+    if isinstance(network, EncoderTop) and isinstance(front_end, EncoderFrontEnd):
+        network.take_blocks(front_end.encoder.upper_blocks(network.config.layers))
     return network
 
 
-def _normalise(network: TrainableNnet, utterances: Sequence[SupervisedUtterance]) -> None:
+def _is_top(config: ChainConfig) -> bool:
+    return config.network.get("kind") == "encoder-top"
+
+
+def _normalise(network: AcousticNetwork, utterances: Sequence[SupervisedUtterance]) -> None:
     feats = torch.cat([one.inputs[1.0][0] for one in utterances[:500]])
     network.normalise_input(feats.mean(0), feats.std(0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Model:
-    network: TrainableNnet
+    network: AcousticNetwork
+    front_end: FrontEnd
     tree: ContextTree
     graph: Mapping[str, np.ndarray]
     lm: LmAutomaton
@@ -225,7 +257,7 @@ def _write(
     name: str,
     terms: tuple[str, str],
 ) -> None:
-    description, weights = model.network.fused().to_spec()
+    description, weights = network_section(model.network)
     tensors: dict[str, Mapping[str, np.ndarray]] = {
         ACOUSTIC_FILE: {key: weight.detach().numpy() for key, weight in weights.items()},
         GRAPH_FILE: model.graph,
@@ -236,8 +268,8 @@ def _write(
         "network": dict(config.network), "leaves": config.leaves, **report.history(config)
     }  # fmt: skip
     sections: dict[str, Any] = {
-        "features": feature_section(HIRES_MFCC),
-        "acoustic": {"nnet": description, "scale": 1.0},
+        "features": model.front_end.section(),
+        "acoustic": {**description, "scale": 1.0},
         "graph": {"lexicon": asdict(LexiconConfig())},
         "tree": tree_section(SURFACE_PHONES),
         "lm": model.lm.metadata(),
@@ -256,7 +288,7 @@ def _write(
     manifest = Manifest(
         name=name,
         language="ko",
-        sample_rate=round(HIRES_MFCC.frame.sample_frequency),
+        sample_rate=model.front_end.sample_rate,
         licence=licences(licence or "that of the speech it was trained on", model.lm),
         attribution="; ".join(filter(None, (attribution, model.lm.attribution))),
         sections=sections,

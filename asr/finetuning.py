@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr.acoustic.nnet import Nnet
+from asr.acoustic.network import AcousticNetwork
+from asr.acoustic.networks import network_section
 from asr.acoustic.scorer import AcousticScorer
 from asr.bundle import ACOUSTIC_FILE, GRAPH_FILE, IVECTOR_FILE, Bundle, write_bundle
 from asr.chain.objective import LfMmiConfig
@@ -103,7 +104,7 @@ def finetune(
     if not phones:
         raise DataError(f"no text fits its sound ({next(iter(unused.values()))})")
     progress(0.32, "phone n-gram")
-    network = parts.nnet.requires_grad_(True)
+    network = parts.network.requires_grad_(True)
     data = TrainingSpeech(parts, kept, phones, sets, phone_text, unused)
     origin = {"from": bundle.manifest.name}
     report = train_lfmmi(
@@ -129,8 +130,8 @@ class Parts(SupervisedSpeech):
             {k: v for k, v in bundle.tensors(GRAPH_FILE).items() if k != "lookahead"}
         )
         units = {unit: number for number, unit in enumerate(sections["lm"]["units"])}
-        super().__init__(scorer, TextSupervision(hcl, units))
-        self.nnet, self._scale, self._device = scorer.nnet, scorer.scale, device
+        super().__init__(scorer.front_end, TextSupervision(hcl, units))
+        self.network, self._scale, self._device = scorer.network, scorer.scale, device
 
     @torch.inference_mode()
     def spoken(
@@ -140,7 +141,7 @@ class Parts(SupervisedSpeech):
         phones = {}
         for utterance in utterances:
             batch = collate([Example(utterance.id, *utterance.inputs[1.0])]).to(self._device)
-            outputs, _ = self.nnet(batch.feats, batch.ivectors)
+            outputs, _ = self.network(batch.feats, batch.ivectors)
             scores = np.ascontiguousarray(outputs[0].cpu().numpy() * self._scale)
             try:
                 phones[utterance.id] = self._supervision.spoken_phones(utterance.graph, scores)
@@ -151,7 +152,7 @@ class Parts(SupervisedSpeech):
 
 def _write(
     bundle: Bundle,
-    network: Nnet,
+    network: AcousticNetwork,
     out: Path,
     report: TrainingReport,
     config: FinetuneConfig,
@@ -159,7 +160,7 @@ def _write(
     terms: tuple[str, str],
 ) -> None:
     """The old bundle with the new weights."""
-    description, weights = network.to_spec()
+    description, weights = network_section(network)
     sections = bundle.manifest.sections
     tensors: dict[str, Mapping[str, np.ndarray]] = {
         part: {key: np.array(array) for key, array in bundle.tensors(part).items()}
@@ -176,7 +177,7 @@ def _write(
         attribution="; ".join(filter(None, (bundle.manifest.attribution, attribution))),
         sections={
             **sections,
-            "acoustic": {**sections["acoustic"], "nnet": description},
+            "acoustic": {**sections["acoustic"], **description},
             "training": [*sections.get("training", ()), now],
         },
     )

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asr.acoustic.scorer import feature_section
+from asr.acoustic.front_end import feature_section
 from asr.bundle import (
     ACOUSTIC_FILE,
     GRAPH_FILE,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from asr.acoustic.scorer import feature_section, frames_for_ivector, over_noise_floor
+from asr.acoustic.front_end import feature_section, frames_for_ivector, over_noise_floor
 from asr.bundle import IVECTOR_FILE, Manifest, open_bundle, write_bundle
 from asr.errors import DataError, ModelError, UsageError
 from asr.features.config import MelConfig, MfccConfig, from_options
@@ -28,7 +28,7 @@ HIRES_MFCC = MfccConfig(
 
 
 class FlooredMfcc:
-    """MFCC over a noise floor, as :class:`asr.acoustic.scorer.AcousticScorer` computes them.
+    """MFCC over a noise floor, as :class:`asr.acoustic.front_end.SpectralFrontEnd` computes them.
 
     Args:
         config: of the features.

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from asr.acoustic.nnet import Nnet
+from asr.acoustic.network import AcousticNetwork
 from asr.chain.denominator import denominator
 from asr.chain.objective import LfMmiConfig
 from asr.chain.phone_lm import PhoneLmConfig, estimate_phone_lm
@@ -105,7 +105,7 @@ class TrainingSpeech:
 
 
 def train_lfmmi(
-    network: Nnet,
+    network: AcousticNetwork,
     data: TrainingSpeech,
     emissions: Emissions,
     config: LfMmiTrainingConfig,

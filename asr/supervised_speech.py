@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from asr.acoustic.scorer import AcousticScorer
+from asr.acoustic.front_end import FrontEnd
 from asr.chain.hmm_graph import HmmGraph, from_text_graph
 from asr.chain.numerator import numerator
 from asr.chain.phone_lm import PhoneLm
@@ -76,14 +77,14 @@ class SupervisedSpeech:
     """Makes examples of speech and texts.
 
     Args:
-        scorer: for the features and i-vectors that its network takes.
+        front_end: makes what the network takes.
         supervision: of texts.
     """
 
-    def __init__(self, scorer: AcousticScorer, supervision: TextSupervision) -> None:
-        self._scorer = scorer
+    def __init__(self, front_end: FrontEnd, supervision: TextSupervision) -> None:
+        self._front_end = front_end
         self._supervision = supervision
-        self.frame_shift = scorer.frame_seconds / scorer.nnet.subsampling
+        self.frame_shift = front_end.frame_shift
         """Seconds between frames of features."""
 
     def prepared(
@@ -100,7 +101,7 @@ class SupervisedSpeech:
                     raise DataError("it has no text")
                 graph = self._supervision.text_graph(spoken.text or "")
                 from_text_graph(graph)
-                samples = spoken.samples(self._scorer.sample_rate)
+                samples = spoken.samples(self._front_end.sample_rate)
                 inputs = {speed: self._inputs(samples, speed) for speed in speeds}
             except (AudioError, DataError) as error:
                 unused[spoken.id] = str(error)
@@ -110,9 +111,10 @@ class SupervisedSpeech:
             yield SupervisedUtterance(spoken.id, graph, inputs)
 
     def _inputs(self, samples: NDArray[np.float32], speed: float) -> tuple[Tensor, Tensor | None]:
-        if len(samples) < SHORTEST * self._scorer.sample_rate:
+        if len(samples) < SHORTEST * self._front_end.sample_rate:
             raise DataError("it is shorter than a tenth of a second")
-        feats, ivector = self._scorer.inputs(change_speed(samples, speed))
+        with torch.no_grad():
+            feats, ivector = self._front_end.inputs(change_speed(samples, speed))
         return feats.cpu(), None if ivector is None else ivector.cpu()
 
     def pronounced(self, sentences: Sequence[str], seed: int) -> list[list[str]]:

@@ -7,6 +7,7 @@ tensors that hold them all: the noise floor, the features, the i-vectors and the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,29 +15,32 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from asr.acoustic.scorer import PAUSE_KEPT, SPEECH_GATE, AcousticScorer
+from asr.acoustic.encoder_front_end import EncoderFrontEnd
+from asr.acoustic.front_end import PAUSE_KEPT, SPEECH_GATE, FrontEnd, SpectralFrontEnd
+from asr.acoustic.scorer import AcousticScorer
+from asr.errors import UsageError
 from asr.features.batch_ivector import BatchIvectors
 from asr.features.loudness import LOUD_SHARE, SPEECH_RANGE, ratio
 from asr.features.noise_floor import add_noise
+
+Inputs = tuple[Tensor, Tensor, Tensor | None]
+"""Features float32 [B, T, D], frames of each int64 [B], i-vectors float32 [B, S] or None."""
 
 
 class BatchScorer:
     """Scores batches of sounds as an :class:`AcousticScorer` scores each. Immutable.
 
     Args:
-        scorer: the features, i-vectors and network, and the device they are on.
+        scorer: the front end and network, and the device they are on.
     """
 
     def __init__(self, scorer: AcousticScorer) -> None:
-        self._scorer = scorer
-        self._extractor = BatchIvectors(scorer._ivectors) if scorer._ivectors else None
-        self.device = scorer._device
+        self._network, self._scale = scorer.network, scorer.scale
+        self._front_end = _batched(scorer.front_end, scorer.device)
+        self.device = scorer.device
         self.num_pdfs = scorer.num_pdfs
         self.sample_rate = scorer.sample_rate
         self.frame_seconds = scorer.frame_seconds
-        # white noise of unit variance, of one period
-        noise = add_noise(np.zeros(scorer.sample_rate, np.float32), 1.0)
-        self._noise = torch.from_numpy(noise).to(self.device)
 
     @torch.inference_mode()
     def scores(self, sounds: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
@@ -47,32 +51,63 @@ class BatchScorer:
             frames of each). A frame stands for ``frame_seconds``; sound shorter than one window
             has none.
         """
-        scorer = self._scorer
+        inputs = self._front_end(sounds)
+        if inputs is None:
+            empty = torch.zeros(len(sounds), 0, self.num_pdfs, device=self.device)
+            return empty, torch.zeros(len(sounds), dtype=torch.int64, device=self.device)
+        features, counts, ivectors = inputs
+        scores, output_lengths = self._network(features, ivectors, counts)
+        return (scores * self._scale).float(), output_lengths
+
+
+class _BatchFrontEnd(Protocol):
+    def __call__(self, sounds: Sequence[NDArray[np.float32]]) -> Inputs | None:
+        """What the network takes of all sounds; None where none of them has a frame."""
+        ...
+
+
+def _batched(front_end: FrontEnd, device: torch.device) -> _BatchFrontEnd:
+    if isinstance(front_end, SpectralFrontEnd):
+        return _SpectralBatches(front_end, device)
+    if isinstance(front_end, EncoderFrontEnd):
+        return front_end.batch
+    raise UsageError(f"a {type(front_end).__name__} cannot take many sounds at once")
+
+
+class _SpectralBatches:
+    """What :class:`SpectralFrontEnd` computes, of many sounds at once."""
+
+    def __init__(self, front_end: SpectralFrontEnd, device: torch.device) -> None:
+        self._front_end, self._device = front_end, device
+        self._extractor = BatchIvectors(front_end.ivectors) if front_end.ivectors else None
+        # white noise of unit variance, of one period
+        noise = add_noise(np.zeros(front_end.sample_rate, np.float32), 1.0)
+        self._noise = torch.from_numpy(noise).to(device)
+
+    def __call__(self, sounds: Sequence[NDArray[np.float32]]) -> Inputs | None:
         samples, lengths = self._padded(sounds)
         if not len(sounds) or not samples.shape[1]:
-            return samples.new_zeros(len(sounds), 0, self.num_pdfs), lengths
+            return None
         powers, frames = self._powers(samples, lengths)
         level = _speech_powers(powers, frames)
-        noisy = self._with_noise(samples, level * ratio(scorer._noise_floor))
-        features, counts = scorer._features(noisy, lengths)
-        ivectors = self._ivectors(features, counts, powers, frames, level)
-        scores, output_lengths = scorer._nnet(features, ivectors, counts)
-        return (scores * scorer._scale).float(), output_lengths
+        noisy = self._with_noise(samples, level * ratio(self._front_end.noise_floor))
+        features, counts = self._front_end.features(noisy, lengths)
+        return features, counts, self._ivectors(features, counts, powers, frames, level)
 
     def _padded(self, sounds: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
         """Samples float32 [B, N] and their numbers; too short a sound counts as none."""
         sizes = np.array([len(sound) for sound in sounds], np.int64)
-        sizes[sizes < self._scorer._frame.window_size] = 0
-        on_gpu = self.device.type == "cuda"
+        sizes[sizes < self._front_end.shortest] = 0
+        on_gpu = self._device.type == "cuda"
         # page-locked memory is copied faster, and torch keeps it for the next batch
         padded = torch.zeros(len(sounds), int(sizes.max(initial=0)), pin_memory=on_gpu)
         for row, sound, size in zip(padded.numpy(), sounds, sizes, strict=True):
             row[:size] = sound[:size]
-        return padded.to(self.device), torch.from_numpy(sizes).to(self.device)
+        return padded.to(self._device), torch.from_numpy(sizes).to(self._device)
 
     def _powers(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Mean squares of whole frames, float64 [B, T], −1 behind the last; and their number."""
-        size, shift = self._scorer._frame.window_size, self._scorer._frame.window_shift
+        size, shift = self._front_end.shortest, self._front_end.frame.window_shift
         powers = F.avg_pool1d(samples.double().square()[:, None], size, shift)[:, 0]
         frames = torch.div(lengths - size, shift, rounding_mode="floor").add_(1).clamp_(min=0)
         inside = torch.arange(powers.shape[1], device=samples.device) < frames[:, None]

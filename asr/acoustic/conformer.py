@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from asr.acoustic.network import AcousticNetwork
 from asr.acoustic.nnet import checked_lengths
 from asr.acoustic.trainable import OUTPUT, XENT
 from asr.errors import UsageError
@@ -64,7 +65,7 @@ class ConformerConfig:
             raise UsageError("the widths of a Conformer must be at least 1")
 
 
-class Conformer(nn.Module):
+class Conformer(AcousticNetwork):
     """A Conformer with random weights.
 
     Args:

@@ -20,7 +20,7 @@ from asr.acoustic.trainable import OUTPUT, TrainableNnet
 from asr.errors import DataError, UsageError
 
 PRIOR_FLOOR = 1e-5
-"""The smallest prior: a senone never seen would otherwise be infinitely likely at any sound."""
+"""The smallest prior: a senone hardly ever seen would otherwise be likely at any sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,9 @@ def log_priors(
 ) -> NDArray[np.float32]:
     """Log-priors of pdfs from how many frames of the alignments each has.
 
+    A pdf that was never seen gets prior 1, so that nothing sounds like it (Kaldi's PdfPrior, too,
+    makes such pdfs unlikely): what the network says of it is worth nothing.
+
     Args:
         counts: [num_pdfs].
         floor: no prior is smaller.
@@ -133,7 +136,8 @@ def log_priors(
     if not total > 0:
         raise DataError("no frame is aligned, so the senones have no priors: align first")
     floored = np.maximum(np.asarray(counts, np.float64) / total, floor)
-    result: NDArray[np.float32] = np.log(floored / floored.sum()).astype(np.float32)
+    seen = np.asarray(counts) > 0
+    result: NDArray[np.float32] = np.log(np.where(seen, floored, 1.0)).astype(np.float32)
     return result
 
 

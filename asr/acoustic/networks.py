@@ -16,7 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from asr.acoustic.conformer import Conformer, ConformerConfig
+from asr.acoustic.encoder_top import EncoderTop, EncoderTopConfig
 from asr.acoustic.mlp import Mlp, MlpConfig
+from asr.acoustic.network import AcousticNetwork
+from asr.acoustic.nnet import Nnet
 from asr.acoustic.spec import NnetSpec
 from asr.acoustic.tdnnf import Tdnnf, TdnnfConfig
 from asr.acoustic.trainable import TrainableNnet
@@ -27,18 +30,19 @@ from asr.tensor_file import read_tensors
 FORMAT, VERSION = "malsori-network", 1
 DESCRIPTION_FILE, TENSORS_FILE = "network.json", "network.safetensors"
 GRAPH = "graph"
-_KINDS: dict[str, tuple[type[nn.Module], Any]] = {
+_KINDS: dict[str, tuple[type[AcousticNetwork], Any]] = {
     "mlp": (Mlp, MlpConfig),
     "tdnnf": (Tdnnf, TdnnfConfig),
     "conformer": (Conformer, ConformerConfig),
+    "encoder-top": (EncoderTop, EncoderTopConfig),
 }
 
 
-def build_network(description: Mapping[str, Any]) -> nn.Module:
+def build_network(description: Mapping[str, Any]) -> AcousticNetwork:
     """A network with random weights.
 
     Args:
-        description: "kind" (mlp, tdnnf or conformer) and the options of its config.
+        description: "kind" (mlp, tdnnf, conformer or encoder-top) and the options of its config.
 
     Raises:
         UsageError: an unknown kind or option, or an impossible size.
@@ -68,6 +72,38 @@ def describe_network(network: nn.Module) -> dict[str, Any]:
             config: Any = network.config
             return {"kind": kind, **json.loads(json.dumps(asdict(config)))}
     raise UsageError(f"a {type(network).__name__} cannot be described")
+
+
+def network_section(network: AcousticNetwork) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a bundle keeps of a network: entries of its section "acoustic", and the weights.
+
+    Raises:
+        UsageError: a network of no known kind.
+    """
+    if isinstance(network, TrainableNnet):
+        network = network.fused()
+    if isinstance(network, Nnet):
+        description, weights = network.to_spec()
+        return {"nnet": description}, weights
+    return {"network": describe_network(network)}, dict(network.state_dict())
+
+
+def network_of_section(
+    section: Mapping[str, Any], weights: Mapping[str, Tensor]
+) -> AcousticNetwork:
+    """Inverse of :func:`network_section`.
+
+    Raises:
+        ModelError, UsageError, KeyError, TypeError, ValueError: it cannot be understood.
+    """
+    if "nnet" in section:
+        return Nnet.from_spec(section["nnet"], weights)
+    network = build_network(section["network"])
+    try:
+        network.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise ModelError(f"the network's weights do not fit it ({error}): train it again") from None
+    return network
 
 
 def save_network(path: str | Path, network: nn.Module) -> None:

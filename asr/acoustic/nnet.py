@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from asr.acoustic.components import Affine, make_layer, take_frames
 from asr.acoustic.descriptor import Descriptor
 from asr.acoustic.fuse import fuse
+from asr.acoustic.network import AcousticNetwork
 from asr.acoustic.plan import Grid, Step, make_plan
 from asr.acoustic.spec import NnetSpec
 from asr.errors import ModelError, UsageError
@@ -51,7 +52,7 @@ def checked_lengths(
     return lengths.to(feats.device)
 
 
-class Nnet(nn.Module):
+class Nnet(AcousticNetwork):
     """A feed-forward (TDNN, TDNN-F) network executed from its graph.
 
     Only frames that the outputs need are computed. The features are continued at both ends by

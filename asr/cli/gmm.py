@@ -49,13 +49,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     decode = steps.add_parser("decode", help="recognise with a trained system")
     _add_data(decode)
     decode.add_argument("--system", type=Path, metavar="DIR", required=True,
-                        help="the folder of a trained system")
+                        help="the folder of a trained system, or of a network of `asr train-dnn`")
     decode.add_argument("--lm", type=Path, metavar="FILE",
                         help="language model of `asr train-lm` (default: the one shipped)")
     decode.add_argument("--output", type=Path, metavar="FILE", required=True,
                         help="a line for each utterance: its id, TAB, its text")
     decode.add_argument("--acoustic-scale", type=float, metavar="X",
-                        help="weight of the acoustic scores (0.06)")
+                        help="weight of the acoustic scores (0.06; of a network 0.1)")
     decode.add_argument("--beam", type=float, metavar="X", help="of the search (13)")
 
 
@@ -139,19 +139,23 @@ def _decode(args: argparse.Namespace, sounds: Any, progress: Any) -> None:
     from asr.gmm.features import cepstra
     from asr.gmm.folder import MODEL
     from asr.gmm.model import GmmModel
+    from asr.hybrid.model import HybridModel, is_hybrid
+    from asr.importing import DEFAULT_LM
     from asr.lm.binary import load_model
 
-    model = GmmModel.load(args.system / MODEL)
+    hybrid = HybridModel.load(args.system) if is_hybrid(args.system) else None
+    model = GmmModel.load(args.system / MODEL) if hybrid is None else hybrid.gmm
     config = GmmDecodeConfig()
     if args.acoustic_scale is not None:
-        config = replace(config, acoustic_scale=args.acoustic_scale)
+        scale = "acoustic_scale" if hybrid is None else "network_scale"
+        config = replace(config, **{scale: args.acoustic_scale})
     if args.beam is not None:
         config = replace(config, search=replace(config.search, beam=args.beam))
     found = cepstra(sounds, model.front_end, lambda part, what: progress(0.2 * part, what))
     if not found.frames:
         raise DataError("no sound can be read: " + next(iter(found.refused.values()), "none given"))
     progress(0.2, "building the decoding graph")
-    decoder = GmmDecoder(model, load_model(args.lm or shipped("lm") / "ko-syllable.lm"), config)
+    decoder = GmmDecoder(model, load_model(args.lm or shipped(DEFAULT_LM)), config, network=hybrid)
     texts = decoder.decode_all(
         found, progress=lambda part, what: progress(0.3 + 0.7 * part, what)
     )

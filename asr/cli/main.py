@@ -29,6 +29,7 @@ COMMANDS = {
     "data": ("asr.cli.data", "Kaldi data directories: make, check, mend, split, features"),
     "train": ("asr.cli.train", "train a model by LF-MMI: on, or anew"),
     "gmm": ("asr.cli.gmm", "Gaussian mixture systems: train, align, recognise"),
+    "train-dnn": ("asr.cli.train_dnn", "train a network on a Gaussian mixture system's alignments"),
     "train-lm": ("asr.cli.train_lm", "train an n-gram language model from text"),
     "pretrain": ("asr.cli.pretrain", "pre-train a network on untranscribed speech"),
     "train-ivector": ("asr.cli.train_ivector", "train an i-vector extractor from speech"),

@@ -169,6 +169,7 @@ def _masked(
 ) -> None:
     from asr.acoustic.networks import build_network, save_network
     from asr.atomic import replaced_folder
+    from asr.chain_training import PRETRAINED
     from asr.pretraining.masked_training import TARGETS_FILE, MaskedConfig, pretrain_masked
 
     config = MaskedConfig()
@@ -198,7 +199,7 @@ def _masked(
         args.device,
     )
     with replaced_folder(args.output) as folder:
-        save_network(folder / "network", trained)
+        save_network(folder / PRETRAINED, trained)
         shutil.copyfile(work / TARGETS_FILE, folder / TARGETS_FILE)
         shutil.copyfile(work / "metrics.jsonl", folder / "metrics.jsonl")
 
@@ -255,7 +256,9 @@ def _check_output(args: argparse.Namespace) -> None:
     """Refuse a place that will not do before the work, not after it."""
     path = args.output
     if args.kind == "masked":
-        if path.exists() and not (path / "network").is_dir():
+        from asr.chain_training import PRETRAINED
+
+        if path.exists() and not (path / PRETRAINED).is_dir():
             raise UsageError(f"{path} holds something other than a network: choose another OUT")
     elif path.is_dir():
         raise UsageError(f"{path} is a folder: choose a file for OUT")

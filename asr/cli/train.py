@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from asr.cli.options import given
 from asr.cli.outputs import check_bundle_output, work_folder
 from asr.cli.progress import shown_progress
-from asr.cli.speech_data import DATA_HELP, SpokenSound, spoken_sounds
+from asr.cli.speech_data import DATA_HELP, spoken_sounds
+from asr.cli.trainer_options import add_trainer_options, check_disjoint, trainer_config
 from asr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,30 +60,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                      help="language model of the model (the shipped one)")
     new.add_argument("--ivectors", metavar="DIR", type=Path,
                      help="extractor of `asr train-ivector`, or a model that has one (none)")
+    new.add_argument("--pretrained", metavar="DIR", type=Path,
+                     help="begin with what `asr pretrain --kind masked` has learnt (none)")
     parser.add_argument("--phone-text", metavar="FILE", nargs="+", type=Path, default=[],
                         help="sentences, one a line, of what else people say: some thousands make"
                              " a better model where there are few hours of speech (see"
                              " docs/training.md)")
-    parser.add_argument("--epochs", type=int, metavar="N",
-                        help="times through the data (3; a new network: 6)")
-    parser.add_argument("--learning-rate", type=float, metavar="R",
-                        help="at the beginning (3e-4; a new network: 1e-3); it falls to a tenth")
-    parser.add_argument("--max-frames", type=int, metavar="N",
-                        help="feature frames of a batch, padding included (6000)")
     parser.add_argument("--speeds", metavar="S,S…",
                         help="at which the speech is played (1,0.9,1.1); 1 for none other")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the order of utterances (0)")
-    parser.add_argument("--option", metavar="NAME=VALUE", action="append", default=[],
-                        help="any other option of the trainer (asr.training.config.TrainConfig)")
     parser.add_argument("--name", metavar="TEXT", help="of the new model")
-    parser.add_argument("--licence", default="", metavar="TEXT",
-                        help="kept in the model: terms of the speech it was trained on")
-    parser.add_argument("--attribution", default="", metavar="TEXT",
-                        help="kept in the model: whom to name for the speech")
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
-    parser.add_argument("--threads", type=int, metavar="N", help="processor threads (all)")
-    parser.add_argument("--work", type=Path, metavar="DIR",
-                        help="where checkpoints, log and curves are kept (OUT.work)")
+    add_trainer_options(
+        parser, "3; a new network: 6", "3e-4; a new network: 1e-3; it falls to a tenth", 6000
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     speech, dev, guard = (
         spoken_sounds(names) if names else [] for names in (args.data, args.dev, args.guard)
     )
-    _check_disjoint(speech, dev, guard)
+    check_disjoint(speech, dev, guard)
     check_bundle_output(args.output)
     phone_text = _sentences(args.phone_text)
     work = work_folder(args)
@@ -120,13 +109,13 @@ def run(args: argparse.Namespace) -> int:
         else:
             report = train_chain(
                 args.system, speech, args.output, work, lm=args.lm, ivectors=args.ivectors,
-                config=_chain_config(args), **common,
+                pretrained=args.pretrained, config=_chain_config(args), **common,
             )  # fmt: skip
     print(_told(report))
     return 0
 
 
-_NEW_ONLY = ("network", "leaves", "lm", "ivectors")
+_NEW_ONLY = ("network", "leaves", "lm", "ivectors", "pretrained")
 
 
 def _check_options(args: argparse.Namespace) -> None:
@@ -156,43 +145,10 @@ def _chain_config(args: argparse.Namespace) -> ChainConfig:
 
 def _changed(config: AnyConfig, args: argparse.Namespace) -> AnyConfig:
     """The options with what was given of the training and the speeds."""
-    from asr.training.config import TrainConfig
-
-    options = dict(config.training.to_json())
-    for assigned in args.option:
-        name, equals, value = assigned.partition("=")
-        if not equals:
-            raise UsageError(f"--option takes NAME=VALUE, not {assigned!r}")
-        options[name] = _value(name, value, options)
-    options |= given({name: getattr(args, name) for name in ("epochs", "max_frames", "seed")})
-    if args.learning_rate is not None:
-        options |= {
-            "learning_rate": args.learning_rate,
-            "final_learning_rate": args.learning_rate / 10.0,
-        }
-    changes: dict[str, Any] = {"training": TrainConfig.from_json(options)}
+    changes: dict[str, Any] = {"training": trainer_config(config.training, args)}
     if args.speeds is not None:
         changes["speeds"] = _speeds(args.speeds)
     return dataclasses.replace(config, **changes)
-
-
-def _value(name: str, text: str, options: dict[str, object]) -> object:
-    """An option's value, of the type that its default has."""
-    if name not in options:
-        return text  # TrainConfig says what there is
-    kind = type(options[name])
-    if kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            raise UsageError(f"--option {name} takes a number, not {text!r}") from None
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise UsageError(f"--option {name} takes true or false, not {text!r}")
-        return text.lower() == "true"
-    if kind is list:
-        raise UsageError(f"--option {name} cannot be given here; use Python")
-    return text
 
 
 def _sentences(paths: list[Path]) -> list[str]:
@@ -213,19 +169,6 @@ def _speeds(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise UsageError(f"--speeds takes numbers with commas between them, not {text!r}") from None
-
-
-def _check_disjoint(*sets: list[SpokenSound]) -> None:
-    """Refuse speech that is trained on and evaluated on."""
-    speech, *others = sets
-    ids = {sound.id for sound in speech}
-    for other in others:
-        for sound in other:
-            if sound.id in ids:
-                raise UsageError(
-                    f"{sound.id} is in the training data and in a set to evaluate on: keep them"
-                    " apart (asr data split, asr data leaks)"
-                )
 
 
 def _told(report: TrainingReport) -> str:

@@ -2,25 +2,30 @@
 
 A model with speakers' transforms is used in two passes, as Kaldi's decode_fmllr.sh does: what the
 speaker-independent Gaussians hear in all of a speaker's utterances gives the speaker's transform.
+A network that was trained on the model (:mod:`asr.hybrid`) takes the Gaussians'
+place in the last pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.data_files import shipped
 from asr.decoder.config import DecoderConfig
 from asr.decoder.search import Decoder
 from asr.errors import UsageError
-from asr.gmm.diag_gmm import DiagGmms
 from asr.gmm.features import Cepstra
 from asr.gmm.model import GmmModel
 from asr.graph.hcl import compile_hcl
 from asr.graph.lexicon import Lexicon, LexiconConfig
+from asr.importing import DEFAULT_LM
 from asr.lm.automaton import LmAutomaton
+from asr.lm.binary import load_model
 from asr.lm.units import units_to_text
 from asr.progress import Progress, silent
 
@@ -30,12 +35,14 @@ class GmmDecodeConfig:
     """Options of recognition.
 
     Attributes:
-        acoustic_scale: weight of log-likelihoods; neighbouring frames say much the same.
+        acoustic_scale: weight of Gaussians' log-likelihoods; neighbouring frames say much the same.
+        network_scale: the same of a network's.
         self_loop_scale: weight of staying in HMM states against leaving them.
         search: of the beam search.
     """
 
     acoustic_scale: float = 0.06
+    network_scale: float = 0.1
     self_loop_scale: float = 0.1
     # tuned on the development speakers of a corpus of read speech
     search: DecoderConfig = field(
@@ -46,9 +53,17 @@ class GmmDecodeConfig:
     )
 
     def __post_init__(self) -> None:
-        if not self.acoustic_scale > 0 or self.self_loop_scale < 0:
+        if min(self.acoustic_scale, self.network_scale) <= 0 or self.self_loop_scale < 0:
             raise UsageError("the acoustic scale must be positive, the self-loop scale no less"
                              " than 0")  # fmt: skip
+
+
+class Scorer(Protocol):
+    """Gaussians, or a network in their place."""
+
+    def loglikes(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """log p(feature | pdf), up to what is the same for all: float32 [T, pdfs] of [T, D]."""
+        ...
 
 
 class GmmDecoder:
@@ -59,6 +74,7 @@ class GmmDecoder:
         lm: of the text; its units are those of the graph.
         config: options.
         lexicon: of pronunciations.
+        network: scores the last pass; None: the model's Gaussians do.
     """
 
     def __init__(
@@ -67,47 +83,64 @@ class GmmDecoder:
         lm: LmAutomaton,
         config: GmmDecodeConfig | None = None,
         lexicon: LexiconConfig | None = None,
+        network: Scorer | None = None,
     ) -> None:
         self.model = model
+        self.network = network
         self.config = config or GmmDecodeConfig()
         units = lm.vocabulary
         emissions = model.emissions(self.config.self_loop_scale)
         hcl = compile_hcl(Lexicon(units.units, lexicon), emissions, units.ids)
         self._decoder = Decoder(hcl, lm)
 
-    def decode(self, features: NDArray[np.float32], gmms: DiagGmms | None = None) -> str:
-        """The text of features, float32 [T, D], scored by the model's or other Gaussians."""
-        scores = (gmms or self.model.gmms).loglikes(features)
-        scores *= np.float32(self.config.acoustic_scale)
+    @classmethod
+    def with_shipped_lm(cls, model: GmmModel) -> GmmDecoder:
+        """With the language model that comes with the toolkit."""
+        return cls(model, load_model(shipped(DEFAULT_LM)))
+
+    def decode(self, features: NDArray[np.float32], scorer: Scorer | None = None) -> str:
+        """The text of features, float32 [T, D], scored by the model's or other Gaussians, or by
+        the network."""
+        scorer = scorer or self.model.gmms
+        network = self.network is not None and scorer is self.network
+        scale = self.config.network_scale if network else self.config.acoustic_scale
+        scores = scorer.loglikes(features)
+        scores *= np.float32(scale)
         search = self._decoder.search(self.config.search)
         search.advance(scores)
         return units_to_text(unit.unit for unit in search.best_path().units)
+
+    def first_pass(self, cepstra: Cepstra, progress: Progress = silent) -> dict[str, str]:
+        """The text of each utterance as the Gaussians hear it of speakers that are not known."""
+        first = self.model.independent or self.model.gmms
+        return self._pass(cepstra, list(cepstra.frames), {}, first, progress)
 
     def decode_all(
         self, cepstra: Cepstra, ids: Iterable[str] | None = None, progress: Progress = silent
     ) -> dict[str, str]:
         """The text of each utterance; with speakers' transforms where the model has them."""
         names = list(cepstra.frames) if ids is None else list(ids)
+        last: Scorer = self.network or self.model.gmms
         first = self.model.independent
-        texts = self._pass(cepstra, names, {}, first, progress)
         if first is None:
-            return texts
+            return self._pass(cepstra, names, {}, last, progress)
         from asr.gmm.fmllr import transforms_for_texts
 
+        texts = self._pass(cepstra, names, {}, first, progress)
         transforms = transforms_for_texts(self.model, cepstra, texts)
-        return self._pass(cepstra, names, transforms, None, progress)
+        return self._pass(cepstra, names, transforms, last, progress)
 
     def _pass(
         self,
         cepstra: Cepstra,
         names: list[str],
         transforms: Mapping[str, NDArray[np.float64]],
-        gmms: DiagGmms | None,
+        scorer: Scorer,
         progress: Progress,
     ) -> dict[str, str]:
         texts = {}
         for number, name in enumerate(names):
             progress(number / len(names), "recognising")
             speaker = transforms.get(cepstra.speaker[name])
-            texts[name] = self.decode(self.model.features(cepstra.frames[name], speaker), gmms)
+            texts[name] = self.decode(self.model.features(cepstra.frames[name], speaker), scorer)
         return texts

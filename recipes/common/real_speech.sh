@@ -1,13 +1,14 @@
 # Sourced by the recipes on published corpora, which set `title` and `corpora` (names that
 # `asr data from-corpus` knows). Stages: 0 corpus, 1 data, 2 adapt the default model, 10 monophones,
-# 11 triphones, 12 LDA+MLLT, 13 SAT, 20 i-vector extractor, 21 TDNN-F by LF-MMI, 30 decode, 31 score, 40 RESULTS.md.
+# 11 triphones, 12 LDA+MLLT, 13 SAT, 14 DNN by cross-entropy, 20 i-vector extractor, 21 TDNN-F by LF-MMI, 30 decode,
+# 31 score, 40 RESULTS.md.
 . recipes/common/recipe.sh
 . recipes/common/systems.sh
-stages=(0 1 2 10 11 12 13 20 21 30 31 40)
-options=(stage stop-stage corpus work nj device init guard phone-text sets systems conf limit-utterances)
+stages=(0 1 2 10 11 12 13 14 20 21 30 31 40)
+options=(stage stop-stage corpus work nj device init guard phone-text pretrain untranscribed sets systems conf limit-utterances)
 stage=0 stop_stage=40
 corpus='' work=build/${recipe#recipes/}
-nj=2 device=cpu init=ko guard='' phone_text=''
+nj=2 device=cpu init=ko guard='' phone_text='' pretrain=none untranscribed=''
 sets="dev test" systems=$known_systems conf=$recipe/conf limit_utterances=''
 command="bash $recipe/run.sh${*:+ $*}"
 parse_options "$@"
@@ -15,10 +16,14 @@ whole nj
 [ -z "$limit_utterances" ] || whole limit-utterances
 check_choices
 [[ $device =~ ^(cpu|cuda(:[0-9]+)?)$ ]] || misuse "--device takes cpu, cuda or cuda:N, not $device"
+[[ $pretrain =~ ^(none|rbm|autoencoder|masked)$ ]] ||
+    misuse "--pretrain takes none, rbm, autoencoder or masked, not $pretrain"
+[ -z "$untranscribed" ] || [ "$pretrain" != none ] || misuse "--untranscribed is for --pretrain"
 [ "$work" = "build/${recipe#recipes/}" ] || work=$(from_here "$work")
 [ "$conf" = "$recipe/conf" ] || conf=$(from_here "$conf")
 [ -z "$corpus" ] || corpus=$(from_here "$corpus")
 [ -z "$guard" ] || guard=$(from_here "$guard")
+[ -z "$untranscribed" ] || untranscribed=$(from_here "$untranscribed")
 [ -z "$phone_text" ] || phone_text=$(from_here "$phone_text")
 [ -z "$phone_text" ] || [ -f "$phone_text" ] || fail "--phone-text $phone_text: no such file"
 . "$recipe/path.sh"
@@ -105,8 +110,22 @@ if wanted 11; then gmm tri mono; fi
 if wanted 12; then gmm lda tri; fi
 if wanted 13; then gmm sat lda; fi
 
+# What networks are pre-trained on beside the training speech: a data directory without texts.
+untranscribed=(${untranscribed:+"$untranscribed"})
+if wanted 14; then
+    if [[ $pretrain =~ ^(rbm|autoencoder)$ ]]; then
+        inputs+=("${untranscribed[@]/#/--input=}")
+        dnn sat --licence "$terms" --attribution "$title" --pretrain "$pretrain" \
+            ${untranscribed:+--untranscribed "${untranscribed[@]}"}
+        name_data
+    else
+        dnn sat --licence "$terms" --attribution "$title"
+    fi
+fi
+
 if wanted 20; then ivectors; fi
 if wanted 21; then
+    [ "$pretrain" != masked ] || masked "${untranscribed[@]/#/--input=}"
     chain sat --licence "$terms" --attribution "$title" ${phone_text:+--phone-text "$phone_text"}
 fi
 if wanted 30; then each decode; fi

@@ -1,7 +1,7 @@
 # Sourced by the recipes: systems trained one on the other, decoded and scored. `corpora` are the names
 # of folders in $data, each with the data directories train, dev and test; systems come into $exp.
 
-known_systems="before adapted mono tri lda sat chain"
+known_systems="before adapted mono tri lda sat dnn chain"
 
 check_choices() {
     local name
@@ -36,6 +36,27 @@ gmm() {
         ${previous:+--from "$exp/$previous"} "${config[@]}"
 }
 
+# dnn PREVIOUS [OPTION...]: a network by cross-entropy on the alignments of a GMM system.
+dnn() {
+    local previous=$1
+    configured "$conf/dnn.conf"
+    once dnn "${inputs[@]}" "${dev[@]/#/--input=}" --input "$exp/$previous" \
+        --output "$exp/dnn" --scratch "$exp/dnn.work" -- \
+        $train_cmd python -m asr train-dnn "${train[@]}" "$exp/dnn" --system "$exp/$previous" \
+        --dev "${dev[@]}" --device "${device:-cpu}" --threads "$nj" "${config[@]}" "${@:2}"
+}
+
+# A network that has guessed hidden stretches of speech, for `chain` to begin with.
+masked() {
+    local given=() network=$conf/network.json
+    configured "$conf/masked.conf"
+    [ ! -f "$network" ] || given+=(--network "$(<"$network")")
+    [ ! -d "$exp/ivectors" ] || given+=(--ivector "$exp/ivectors")
+    once masked "${inputs[@]}" "$@" --output "$exp/masked" --scratch "$exp/masked.work" -- \
+        $train_cmd python -m asr pretrain --kind masked "${train[@]}" "${untranscribed[@]}" \
+        "$exp/masked" "${given[@]}" --device "${device:-cpu}" "${config[@]}"
+}
+
 # An i-vector extractor for `chain`, which does without where there is none.
 ivectors() {
     configured "$conf/ivectors.conf"
@@ -50,7 +71,10 @@ chain() {
     [ ! -f "$network" ] || given+=(--network "$network")
     [ ! -d "$exp/ivectors" ] || given+=(--ivectors "$exp/ivectors")
     [ -z "$lm" ] || given+=(--lm "$lm")
-    for name in "$network" "$exp/ivectors" "$lm"; do
+    local masked=''
+    [ "${pretrain:-none}" != masked ] || masked=$exp/masked
+    [ -z "$masked" ] || given+=(--pretrained "$masked")
+    for name in "$network" "$exp/ivectors" "$masked" "$lm"; do
         [ -z "$name" ] || [ ! -e "$name" ] || inputs+=(--input "$name")
     done
     once chain "${inputs[@]}" "${dev[@]/#/--input=}" --input "$exp/$previous" \
@@ -119,5 +143,5 @@ write_results() {
     each row
     [ -z "${trial:-}" ] || results=$work/RESULTS.md # a trial's results are not the recipe's
     python recipes/common/results.py "$results" --title "$1" --command "$command" \
-        --device "${device:-cpu}" --gains before,adapted mono,tri,lda,sat,chain --rows "${rows[@]}" "${@:2}"
+        --device "${device:-cpu}" --gains before,adapted mono,tri,lda,sat,dnn,chain --rows "${rows[@]}" "${@:2}"
 }

@@ -2,8 +2,8 @@
 # Both published corpora together: the default model adapted, and systems from scratch.
 #   bash recipes/korean/run.sh [--corpus DIR] [--stage N] [--stop-stage M]
 # Stages: 0 corpus, 1 data, 2 adapt the default model, 10 monophones, 11 triphones, 12 LDA+MLLT,
-# 13 SAT, 20 i-vector extractor, 21 TDNN-F by LF-MMI, 30 decode, 31 score, 40 RESULTS.md. What is done
-# already is skipped.
+# 13 SAT, 14 DNN by cross-entropy, 20 i-vector extractor, 21 TDNN-F by LF-MMI, 30 decode, 31 score,
+# 40 RESULTS.md. What is done already is skipped.
 #   --corpus DIR      a folder that holds both corpora as published (default: downloaded)
 #   --work DIR        for all that is made (build/korean)
 #   --nj N            processor threads, and sounds recognised at once (2)
@@ -11,8 +11,11 @@
 #   --init MODEL      the model that is adapted (ko)
 #   --guard DATA      speech that adaptation must not make it forget: a data directory
 #   --phone-text FILE sentences, one a line, of what else people say: helps adaptation
+#   --pretrain HOW    networks begin with what they learn of speech without texts: none, rbm or
+#                     autoencoder (14), masked (21)
+#   --untranscribed DATA   further speech for that: a data directory
 #   --sets "S..."     what is decoded: "dev test"; dev alone while you try things out
-#   --systems "S..."  which are decoded: "before adapted mono tri lda sat chain"
+#   --systems "S..."  which are decoded: "before adapted mono tri lda sat dnn chain"
 #   --conf DIR        options of training (recipes/korean/conf)
 #   --limit-utterances N   only the first N of each split, to see whether all works; the results
 #                     then stay in the work folder

@@ -59,7 +59,7 @@ def prepare(args: argparse.Namespace) -> tuple[torch.nn.Module, LfMmiObjective, 
         for begin in range(0, len(examples), args.batch)
     ]
     seconds = sum(one.frames for one in examples) * parts.frame_shift
-    network = parts.nnet.requires_grad_(True)
+    network = parts.network.requires_grad_(True)
     return network, LfMmiObjective(graph, LfMmiConfig(xent=0.0, threads=1)), batches, seconds
 
 

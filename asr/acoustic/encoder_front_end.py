@@ -1,0 +1,106 @@
+"""The states of a pre-trained speech encoder as the features of an acoustic model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+ENCODER = "encoder"
+"""Type of the features in a bundle's section."""
+
+
+class SpeechEncoder(Protocol):
+    """An encoder that has heard much speech.
+
+    Attributes:
+        dim: width of its states.
+        layers: blocks that it can compute.
+        sample_rate: Hz.
+        frame_shift: seconds between states.
+        shortest: samples; shorter sound has no states.
+    """
+
+    dim: int
+    layers: int
+    sample_rate: int
+    frame_shift: float
+    shortest: int
+
+    def encode(
+        self, sounds: Sequence[NDArray[np.float32]], layers: int
+    ) -> tuple[Tensor, Tensor]:
+        """The states behind the first ``layers`` blocks: float32 [B, T, dim], int64 [B] of each."""
+        ...
+
+    def upper_blocks(self, count: int) -> dict[str, Tensor]:
+        """The last ``count`` blocks and the norm behind them, as
+        :meth:`asr.acoustic.encoder_top.EncoderTop.take_blocks` takes them."""
+        ...
+
+    def reference(self) -> dict[str, Any]:
+        """What finds it again: JSON with at least its kind and the SHA-256 of its weights."""
+        ...
+
+
+class EncoderFrontEnd:
+    """States of an encoder. Immutable.
+
+    Args:
+        encoder: on the device where it shall run.
+        layers: blocks of it that are computed; None: all. The network may hold others.
+
+    Raises:
+        ValueError: it has not so many.
+    """
+
+    ivector_dim = 0
+
+    def __init__(self, encoder: SpeechEncoder, layers: int | None = None) -> None:
+        self.encoder = encoder
+        self.layers = encoder.layers if layers is None else layers
+        if not 0 <= self.layers <= encoder.layers:
+            raise ValueError(f"the encoder has {encoder.layers} layers, not {layers}")
+        self.dim = encoder.dim
+        self.sample_rate = encoder.sample_rate
+        self.frame_shift = encoder.frame_shift
+        self.shortest = encoder.shortest
+
+    def inputs(self, samples: NDArray[np.float32]) -> tuple[Tensor, Tensor | None]:
+        """See :class:`~asr.acoustic.front_end.FrontEnd`."""
+        states, _ = self.encoder.encode([samples], self.layers)
+        return states[0], None
+
+    def batch(
+        self, sounds: Sequence[NDArray[np.float32]]
+    ) -> tuple[Tensor, Tensor, Tensor | None] | None:
+        """Of many sounds: float32 [B, T, dim], frames of each; None where none has any."""
+        long = [place for place, sound in enumerate(sounds) if len(sound) >= self.shortest]
+        if not long:
+            return None
+        states, counts = self.encoder.encode([sounds[place] for place in long], self.layers)
+        if len(long) == len(sounds):
+            return states, counts, None
+        rows = torch.tensor(long, device=states.device)
+        all_states = states.new_zeros(len(sounds), *states.shape[1:]).index_copy(0, rows, states)
+        return all_states, counts.new_zeros(len(sounds)).index_copy(0, rows, counts), None
+
+    def section(self) -> dict[str, Any]:
+        """See :class:`~asr.acoustic.front_end.FrontEnd`."""
+        return {"type": ENCODER, "encoder": self.encoder.reference(), "layers": self.layers}
+
+    @classmethod
+    def from_section(cls, section: Mapping[str, Any], device: torch.device) -> EncoderFrontEnd:
+        """Inverse of :meth:`section`.
+
+        Raises:
+            ModelError: the encoder is not at hand.
+            KeyError, TypeError, ValueError: a section that cannot be understood.
+        """
+        from asr.encoders import find_encoder
+
+        return cls(find_encoder(section["encoder"], device), int(section["layers"]))

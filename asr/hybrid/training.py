@@ -1,0 +1,243 @@
+"""Training a hybrid DNN-HMM: frame cross-entropy on a Gaussian mixture system's alignments.
+
+G. Dahl et al., "Context-dependent pre-trained deep neural networks for large-vocabulary speech
+recognition", 2012; Kaldi's steps/nnet/train.sh. The network takes what the system's Gaussians take
+(so with fMLLR where the system has speakers' transforms), spliced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asr.acoustic.mlp import Mlp, MlpConfig, log_priors
+from asr.errors import DataError, UsageError
+from asr.gmm.adapted import align_adapted
+from asr.gmm.alignment import Alignment
+from asr.gmm.corpus import Corpus, Transforms
+from asr.gmm.features import Spoken
+from asr.gmm.folder import read_state
+from asr.gmm.model import GmmModel
+from asr.hybrid.model import HybridModel
+from asr.hybrid.pretrained import pretrained_layers
+from asr.pretraining.greedy import GreedyConfig
+from asr.progress import Progress, silent
+from asr.training.batch import Example
+from asr.training.config import TrainConfig
+from asr.training.cross_entropy import CrossEntropy
+from asr.training.distributed import is_first_process
+from asr.training.evaluation import DevSet, Evaluation
+from asr.training.source import MemoryBatches
+from asr.training.trainer import Summary, train
+
+DEV = "dev"
+Pretraining = Literal["none", "rbm", "autoencoder"]
+
+
+@dataclass(frozen=True, slots=True)
+class HybridConfig:
+    """Options.
+
+    Attributes:
+        layers, dim: hidden layers of the network and their width.
+        context: frames to either side that it reads.
+        pretrain: how its layers are trained before, on speech without texts.
+        pretrain_epochs: times through that speech, each layer.
+        training: of the trainer.
+    """
+
+    layers: int = 4
+    dim: int = 512
+    context: int = 7
+    pretrain: Pretraining = "none"
+    pretrain_epochs: int = 4
+    training: TrainConfig = field(
+        default_factory=lambda: TrainConfig(
+            epochs=6, learning_rate=1e-3, final_learning_rate=2e-5, max_frames=2000,
+            weight_decay=1e-3, checkpoint_every=200, dropout="0.1,0.1",
+        )
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if self.pretrain not in get_args(Pretraining):
+            raise UsageError(
+                f"pretrain is {self.pretrain!r}; choose {', '.join(get_args(Pretraining))}"
+            )
+        if self.pretrain_epochs < 1:
+            raise UsageError("pre-training takes one epoch at least")
+
+    def network(self, model: GmmModel) -> MlpConfig:
+        """What is built: sigmoids where their layers are pre-trained, else what learns alone."""
+        alone = self.pretrain == "none"
+        return MlpConfig(
+            feature_dim=model.dim, num_pdfs=model.num_pdfs, context=self.context,
+            layers=self.layers, dim=self.dim, batch_norm=alone,
+            nonlinearity="relu" if alone else "sigmoid", seed=self.training.seed,
+        )  # fmt: skip
+
+    def greedy(self) -> GreedyConfig:
+        """Of the pre-training."""
+        kind: Any = self.pretrain
+        return GreedyConfig(kind=kind, layers=self.layers, dim=self.dim,
+                            epochs=self.pretrain_epochs, seed=self.training.seed)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class HybridReport:
+    """How it went.
+
+    Attributes:
+        utterances: trained on.
+        frames: of them.
+        unused: id → why it was left out.
+        pretrained: frames that layers were pre-trained on.
+        summary: of the trainer.
+    """
+
+    utterances: int
+    frames: int
+    unused: dict[str, str]
+    pretrained: int
+    summary: Summary
+
+
+def train_hybrid(
+    system: Path,
+    speech: Sequence[Spoken],
+    out: Path,
+    work: Path,
+    *,
+    dev: Sequence[Spoken] = (),
+    untranscribed: Sequence[Spoken] = (),
+    config: HybridConfig | None = None,
+    licence: str = "",
+    attribution: str = "",
+    progress: Progress = silent,
+    device: str = "cpu",
+) -> HybridReport:
+    """Train a network on a system's alignments, and write a hybrid.
+
+    Args:
+        system: folder of a system of ``asr gmm``, trained on the same speech.
+        speech: what is trained on.
+        out: the hybrid's folder.
+        work: folder of checkpoints; a run that was killed goes on from there.
+        dev: the weights that do best on these are kept.
+        untranscribed: further speech for pre-training; texts are not looked at.
+        config: options.
+        licence, attribution: of the speech.
+
+    Raises:
+        DataError: no utterance can be used.
+        ModelError: the system cannot be read.
+        UsageError: options that do not fit each other.
+    """
+    config = config or HybridConfig()
+    if untranscribed and config.pretrain == "none":
+        raise UsageError("untranscribed speech is for pre-training: choose rbm or autoencoder")
+    state = read_state(system)
+    model = state.model
+    corpus = Corpus.read(speech, model.front_end, lambda d, w: progress(0.1 * d, w))
+    aligned = {name: a for name, a in state.alignments.items() if name in corpus.cepstra.frames}
+    if not aligned:
+        raise DataError(f"{system} has aligned none of these utterances: train it on them")
+    unused = {name: f"{system} has not aligned it" for name in corpus.ids if name not in aligned}
+    unused |= corpus.failures
+    examples = _examples(corpus, model, aligned, state.transforms)
+    network = Mlp(config.network(model))
+    _normalise(network, [example.feats for example in examples])
+    pretrained = 0
+    if config.pretrain != "none":
+        stack, pretrained = pretrained_layers(
+            model, {one.id: one.feats for one in examples}, untranscribed, config.context,
+            config.greedy(), work, lambda d, w: progress(0.1 + 0.3 * d, w), device,
+        )  # fmt: skip
+        stack.initialise(network.hidden_layers())
+        network.normalise_input(stack.mean, stack.deviation)
+    training, evaluations = _watched(config.training, model, dev)
+    begin = {"system": system.name, "data": _fingerprint(examples)}
+    summary = train(
+        network, CrossEntropy(), MemoryBatches(examples, training.max_frames, training.seed),
+        evaluations, training, work, lambda d, w: progress(0.4 + 0.58 * d, w), device, begin,
+    )  # fmt: skip
+    report = HybridReport(
+        len(examples), sum(one.frames for one in examples), unused, pretrained, summary
+    )
+    if is_first_process():
+        priors = log_priors(_counts(aligned, model.num_pdfs))
+        hybrid = HybridModel(model, network.cpu().to_hybrid(priors))
+        hybrid.save(out, _history(report, config), licence, attribution)
+    progress(1.0, "done")
+    return report
+
+
+def _examples(
+    corpus: Corpus,
+    model: GmmModel,
+    alignments: Mapping[str, Alignment],
+    transforms: Transforms | None,
+) -> list[Example]:
+    found = []
+    for name, alignment in alignments.items():
+        feats = torch.from_numpy(np.array(corpus.features(name, model, transforms), np.float32))
+        if len(feats) != len(alignment.pdf):
+            raise DataError(f"{name} is {len(feats)} frames long and its alignment"
+                            f" {len(alignment.pdf)}: align it anew")  # fmt: skip
+        found.append(Example(name, feats, None, torch.from_numpy(alignment.pdf.astype(np.int64))))
+    return found
+
+
+def _watched(
+    training: TrainConfig, model: GmmModel, dev: Sequence[Spoken]
+) -> tuple[TrainConfig, dict[str, Evaluation]]:
+    """The options with the dev set's loss watched, and the dev set as the system aligns it."""
+    from dataclasses import replace
+
+    if not dev:
+        return training, {}
+    corpus = Corpus.read(dev, model.front_end)
+    state = align_adapted(model, corpus)
+    examples = _examples(corpus, model, state.alignments, state.transforms)
+    batches = MemoryBatches(examples, training.max_frames, shuffle=False)
+    watch = training.watch or f"{DEV}/loss"
+    return replace(training, watch=watch), {DEV: DevSet(batches, CrossEntropy())}
+
+
+def _normalise(network: Mlp, feats: Sequence[Tensor]) -> None:
+    frames = torch.cat(list(feats))
+    network.normalise_input(frames.mean(0), frames.std(0))
+
+
+def _counts(alignments: Mapping[str, Alignment], pdfs: int) -> np.ndarray:
+    counts = np.zeros(pdfs, np.int64)
+    for alignment in alignments.values():
+        counts += np.bincount(alignment.pdf, minlength=pdfs)
+    return counts
+
+
+def _fingerprint(examples: Sequence[Example]) -> str:
+    """SHA-256 of what is trained on: a run goes on only with the same."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(f"{example.id}\0".encode())
+        digest.update(example.feats.numpy().tobytes())
+        digest.update(example.target.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _history(report: HybridReport, config: HybridConfig) -> dict[str, Any]:
+    """What a model keeps of its training, as JSON."""
+    options = asdict(config)
+    options["training"] = config.training.to_json()
+    return {
+        "objective": "cross-entropy", "utterances": report.utterances, "frames": report.frames,
+        "left_out": len(report.unused), **options, "metrics": report.summary.metrics,
+        "chosen_step": report.summary.chosen_step,
+    }  # fmt: skip
