@@ -22,7 +22,7 @@ from asr.acoustic.scorer import AcousticScorer
 from asr.align_text import SpacingConfig, WrittenWord, text_steps, written_words
 from asr.alignment import AlignedWord, Alignment
 from asr.audio import RawFormat, Source, load_audio
-from asr.bundle import ACOUSTIC_FILE, GRAPH_FILE, IVECTOR_FILE, Bundle, open_bundle
+from asr.bundle import GRAPH_FILE, Bundle, open_bundle
 from asr.decoder.align import AlignConfig, AlignedPath, Aligner
 from asr.errors import ModelError
 from asr.graph.hcl import HclGraph
@@ -88,10 +88,7 @@ class TextAligner:
     def from_bundle(cls, bundle: Bundle, device: str = "cpu") -> TextAligner:
         """From a model on disk. Raises as :func:`load_aligner` does."""
         sections = bundle.manifest.sections
-        ivector = bundle.tensors(IVECTOR_FILE) if IVECTOR_FILE in bundle.files else None
-        scorer = AcousticScorer.from_sections(
-            sections, bundle.tensors(ACOUSTIC_FILE), ivector, device
-        )
+        scorer = AcousticScorer.from_bundle(bundle, device)
         graph = HclGraph.from_tensors(bundle.tensors(GRAPH_FILE))
         try:
             units = {unit: number for number, unit in enumerate(sections["lm"]["units"])}

@@ -33,6 +33,8 @@ VERSION = 1
 MANIFEST_FILE = "model.json"
 ACOUSTIC_FILE, IVECTOR_FILE = "acoustic.safetensors", "ivector.safetensors"
 GRAPH_FILE, LM_FILE = "graph.safetensors", "lm.safetensors"
+ENCODER_FILE = "encoder.safetensors"
+"""A pre-trained encoder, where the model does not name one that every installation has."""
 TREE_FILE = "tree.safetensors"
 """The context tree, to build graphs anew; models of older versions lack it."""
 

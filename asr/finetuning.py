@@ -16,7 +16,7 @@ import torch
 from asr.acoustic.network import AcousticNetwork
 from asr.acoustic.networks import network_section
 from asr.acoustic.scorer import AcousticScorer
-from asr.bundle import ACOUSTIC_FILE, GRAPH_FILE, IVECTOR_FILE, Bundle, write_bundle
+from asr.bundle import ACOUSTIC_FILE, GRAPH_FILE, Bundle, write_bundle
 from asr.chain.objective import LfMmiConfig
 from asr.chain.supervision import TextSupervision
 from asr.errors import DataError
@@ -122,10 +122,7 @@ class Parts(SupervisedSpeech):
 
     def __init__(self, bundle: Bundle, device: str) -> None:
         sections = bundle.manifest.sections
-        ivector = bundle.tensors(IVECTOR_FILE) if IVECTOR_FILE in bundle.files else None
-        scorer = AcousticScorer.from_sections(
-            sections, bundle.tensors(ACOUSTIC_FILE), ivector, device
-        )
+        scorer = AcousticScorer.from_bundle(bundle, device)
         hcl = HclGraph.from_tensors(
             {k: v for k, v in bundle.tensors(GRAPH_FILE).items() if k != "lookahead"}
         )

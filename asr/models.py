@@ -88,7 +88,7 @@ def resolve(name_or_path: str | os.PathLike[str], progress: Progress = silent) -
     # Path("./ko") has forgotten its "./", so a Path is never taken for a name
     known = KNOWN.get(ALIASES.get(text, text)) if isinstance(name_or_path, str) else None
     if known is not None:
-        return _cached(known, progress)
+        return cached(known, progress)
     path = Path(text)
     if path.exists():
         return path
@@ -97,7 +97,12 @@ def resolve(name_or_path: str | os.PathLike[str], progress: Progress = silent) -
                      " from a Kaldi model by `asr import-kaldi DIR OUT`)")
 
 
-def _cached(model: KnownModel, progress: Progress) -> Path:
+def cached(model: KnownModel, progress: Progress = silent) -> Path:
+    """The bundle of a known model in the user's cache, built there if it is not yet.
+
+    Raises:
+        ModelError: what it is made from is not installed, or the cache cannot be written.
+    """
     cache = cache_dir()
     path = cache / f"{model.name}-{fingerprint(model)}"
     if is_bundle(path):

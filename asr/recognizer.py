@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from asr.acoustic.scorer import AcousticScorer
 from asr.audio import RawFormat, Source, check_samples, from_array, iter_blocks
-from asr.bundle import ACOUSTIC_FILE, GRAPH_FILE, IVECTOR_FILE, LM_FILE, Bundle, open_bundle
+from asr.bundle import GRAPH_FILE, LM_FILE, Bundle, open_bundle
 from asr.decoder.confidence import ConfidenceConfig
 from asr.decoder.config import DecoderConfig
 from asr.decoder.rescoring import RescoringConfig
@@ -73,12 +73,7 @@ class Model:
         self.sample_rate: int = manifest.sample_rate
         self.licence: str = manifest.licence
         self.attribution: str = manifest.attribution
-        scorer = AcousticScorer.from_sections(
-            manifest.sections,
-            bundle.tensors(ACOUSTIC_FILE),
-            bundle.tensors(IVECTOR_FILE) if IVECTOR_FILE in bundle.files else None,
-            device,
-        )
+        scorer = AcousticScorer.from_bundle(bundle, device)
         try:
             arrays = bundle.tensors(GRAPH_FILE)
             lookahead = arrays.pop("lookahead")

@@ -42,6 +42,10 @@ class SpeechEncoder(Protocol):
         :meth:`asr.acoustic.encoder_top.EncoderTop.take_blocks` takes them."""
         ...
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Its weights by name."""
+        ...
+
     def reference(self) -> dict[str, Any]:
         """What finds it again: JSON with at least its kind and the SHA-256 of its weights."""
         ...
@@ -94,13 +98,26 @@ class EncoderFrontEnd:
         return {"type": ENCODER, "encoder": self.encoder.reference(), "layers": self.layers}
 
     @classmethod
-    def from_section(cls, section: Mapping[str, Any], device: torch.device) -> EncoderFrontEnd:
+    def from_section(
+        cls,
+        section: Mapping[str, Any],
+        weights: Mapping[str, NDArray[np.generic]] | None,
+        device: torch.device,
+    ) -> EncoderFrontEnd:
         """Inverse of :meth:`section`.
+
+        Args:
+            weights: of the encoder; None for one that every installation has.
+            device: where it runs.
 
         Raises:
             ModelError: the encoder is not at hand.
             KeyError, TypeError, ValueError: a section that cannot be understood.
         """
-        from asr.encoders import find_encoder
+        from asr.encoders.store import encoder_from, find_encoder
 
-        return cls(find_encoder(section["encoder"], device), int(section["layers"]))
+        if weights is None:
+            encoder = find_encoder(section["encoder"], device)
+        else:
+            encoder = encoder_from(section["encoder"], weights, device)
+        return cls(encoder, int(section["layers"]))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from asr.acoustic.front_end import FrontEnd
 from asr.acoustic.front_ends import read_front_end
 from asr.acoustic.network import AcousticNetwork
 from asr.acoustic.networks import network_of_section
+from asr.bundle import ACOUSTIC_FILE, Bundle
 from asr.errors import ModelError, UsageError
 
 
@@ -70,37 +67,26 @@ class AcousticScorer:
         result: NDArray[np.float32] = (scores[0] * self._scale).float().cpu().numpy()
         return result
 
-    @torch.inference_mode()
-    def inputs(self, samples: NDArray[np.float32]) -> tuple[Tensor, Tensor | None]:
-        """What the network takes of one utterance, to train it.
-
-        Returns:
-            features float32 [T, D], i-vector float32 [S] or None.
-        """
-        feats, ivector = self.front_end.inputs(samples)
-        return feats.clone(), None if ivector is None else ivector.clone()
-
     @classmethod
-    def from_sections(
-        cls,
-        sections: Mapping[str, Any],
-        nnet_tensors: Mapping[str, NDArray[np.generic]],
-        ivector_tensors: Mapping[str, NDArray[np.generic]] | None,
-        device: str = "cpu",
-    ) -> AcousticScorer:
-        """From a bundle's "features", "acoustic" and "ivector" sections and arrays.
+    def from_bundle(cls, bundle: Bundle, device: str = "cpu") -> AcousticScorer:
+        """The acoustic part of a model on disk.
 
         Raises:
-            ModelError: sections that this version does not understand, or an encoder that is not
-                at hand.
+            ModelError: it cannot be understood, or needs an encoder that is not at hand.
             UsageError: no such device.
         """
         where = torch_device(device)
+        sections = bundle.manifest.sections
+
+        def tensors(name: str) -> dict[str, NDArray[np.generic]] | None:
+            return bundle.tensors(name) if name in bundle.files else None
+
         try:
-            front_end = read_front_end(sections, ivector_tensors, where)
+            front_end = read_front_end(sections, tensors, where)
             acoustic = sections["acoustic"]
-            arrays = {name: torch.from_numpy(np.array(a)) for name, a in nnet_tensors.items()}
-            network = network_of_section(acoustic, arrays)
+            arrays = bundle.tensors(ACOUSTIC_FILE)
+            weights = {name: torch.from_numpy(np.array(a)) for name, a in arrays.items()}
+            network = network_of_section(acoustic, weights)
             scale = float(acoustic["scale"])
         except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
             raise ModelError(

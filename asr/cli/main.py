@@ -36,6 +36,7 @@ COMMANDS = {
     "lm-ppl": ("asr.cli.lm_ppl", "perplexity of texts by a language model"),
     "graph": ("asr.cli.graph", "build a model's graph anew: other language model, static HCLG"),
     "stage": ("asr.cli.stage", "run a stage of a recipe unless it is done"),
+    "import-encoder": ("asr.cli.import_encoder", "turn a Whisper model's encoder into a bundle"),
     "import-kaldi": ("asr.cli.import_kaldi", "turn a Kaldi chain model into a bundle"),
 }
 INTERRUPTED = 130

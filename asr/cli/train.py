@@ -17,6 +17,7 @@ from asr.errors import UsageError
 
 if TYPE_CHECKING:
     from asr.chain_training import ChainConfig
+    from asr.encoders.whisper import WhisperEncoder
     from asr.finetuning import FinetuneConfig
     from asr.lfmmi_training import TrainingReport
 
@@ -56,10 +57,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     new.add_argument("--network", metavar="FILE", type=Path,
                      help='JSON with its kind and size: {"kind": "tdnnf", "dim": 512, ...}')
     new.add_argument("--leaves", type=int, metavar="N", help="of the context tree at most (1000)")
+    new.add_argument("--scale", metavar="X", type=float,
+                     help="weight of the model's scores in the search (1; with --encoder 1.4)")
     new.add_argument("--lm", metavar="FILE", type=Path,
                      help="language model of the model (the shipped one)")
     new.add_argument("--ivectors", metavar="DIR", type=Path,
                      help="extractor of `asr train-ivector`, or a model that has one (none)")
+    new.add_argument("--encoder", metavar="NAME|DIR",
+                     help="take the states of a pre-trained encoder in place of MFCC: whisper-base,"
+                          " or a folder of `asr import-encoder`; with a network of kind encoder-top"
+                          " its upper layers learn on")
     new.add_argument("--pretrained", metavar="DIR", type=Path,
                      help="begin with what `asr pretrain --kind masked` has learnt (none)")
     parser.add_argument("--phone-text", metavar="FILE", nargs="+", type=Path, default=[],
@@ -109,13 +116,14 @@ def run(args: argparse.Namespace) -> int:
         else:
             report = train_chain(
                 args.system, speech, args.output, work, lm=args.lm, ivectors=args.ivectors,
-                pretrained=args.pretrained, config=_chain_config(args), **common,
+                pretrained=args.pretrained, encoder=_encoder(args),
+                config=_chain_config(args), **common,
             )  # fmt: skip
     print(_told(report))
     return 0
 
 
-_NEW_ONLY = ("network", "leaves", "lm", "ivectors", "pretrained")
+_NEW_ONLY = ("network", "leaves", "lm", "ivectors", "pretrained", "encoder", "scale")
 
 
 def _check_options(args: argparse.Namespace) -> None:
@@ -130,16 +138,35 @@ def _check_options(args: argparse.Namespace) -> None:
         raise UsageError("--guard is what a model must not forget: a new one knows nothing")
 
 
-def _chain_config(args: argparse.Namespace) -> ChainConfig:
-    from asr.chain_training import ChainConfig
+def _encoder(args: argparse.Namespace) -> WhisperEncoder | None:
+    from asr.encoders.store import load_encoder
 
-    config = _changed(ChainConfig(), args)
-    changes = given({"leaves": args.leaves})
-    if args.network is not None:
-        try:
-            changes["network"] = json.loads(args.network.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"--network {args.network} is not JSON ({error})") from error
+    return None if args.encoder is None else load_encoder(args.encoder, args.device)
+
+
+def _network(path: Path | None) -> dict[str, Any]:
+    """What --network describes; nothing if it was not given."""
+    if path is None:
+        return {}
+    try:
+        network = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--network {path} is not JSON ({error})") from error
+    if not isinstance(network, dict):
+        raise UsageError(f'--network {path} is not an object such as {{"kind": "tdnnf"}}')
+    return network
+
+
+def _chain_config(args: argparse.Namespace) -> ChainConfig:
+    from asr.chain_training import TOP, ChainConfig
+
+    config, network = ChainConfig(), _network(args.network)
+    if args.encoder is not None and network.get("kind", TOP) == TOP:
+        config = ChainConfig.for_encoder(**given({"layers": network.get("layers")}))
+    changes = given({"leaves": args.leaves, "scale": args.scale})
+    if network:
+        changes["network"] = {**config.network, **network} if "kind" not in network else network
+    config = _changed(config, args)
     return dataclasses.replace(config, **changes)
 
 

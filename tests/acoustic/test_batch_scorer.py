@@ -11,7 +11,7 @@ import torch
 from asr.acoustic.batch_scorer import BatchScorer, _speech_powers
 from asr.acoustic.scorer import AcousticScorer
 from asr.audio import iter_blocks
-from asr.bundle import ACOUSTIC_FILE, IVECTOR_FILE, open_bundle
+from asr.bundle import open_bundle
 from asr.data_files import shipped
 from asr.features.loudness import speech_power
 
@@ -21,9 +21,7 @@ ROUNDING = 1e-3
 
 @pytest.fixture(scope="module")
 def scorer(korean_model: Path) -> AcousticScorer:
-    bundle = open_bundle(korean_model)
-    tensors = bundle.tensors(ACOUSTIC_FILE), bundle.tensors(IVECTOR_FILE)
-    return AcousticScorer.from_sections(bundle.manifest.sections, *tensors)
+    return AcousticScorer.from_bundle(open_bundle(korean_model))
 
 
 @pytest.fixture(scope="module")

