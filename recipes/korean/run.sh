@@ -2,8 +2,9 @@
 # Both published corpora together: the default model adapted, and systems from scratch.
 #   bash recipes/korean/run.sh [--corpus DIR] [--stage N] [--stop-stage M]
 # Stages: 0 corpus, 1 data, 2 adapt the default model, 10 monophones, 11 triphones, 12 LDA+MLLT,
-# 13 SAT, 14 DNN by cross-entropy, 20 i-vector extractor, 21 TDNN-F by LF-MMI, 30 decode, 31 score,
-# 40 RESULTS.md. What is done already is skipped.
+# 13 SAT, 14 DNN by cross-entropy, 20 i-vector extractor, 21 TDNN-F by LF-MMI, 22 pre-trained
+# encoder by LF-MMI (pip install 'malsori[encoder]'), 30 decode, 31 score, 40 RESULTS.md. What is done
+# already is skipped.
 #   --corpus DIR      a folder that holds both corpora as published (default: downloaded)
 #   --work DIR        for all that is made (build/korean)
 #   --nj N            processor threads, and sounds recognised at once (2)
@@ -15,7 +16,7 @@
 #                     autoencoder (14), masked (21)
 #   --untranscribed DATA   further speech for that: a data directory
 #   --sets "S..."     what is decoded: "dev test"; dev alone while you try things out
-#   --systems "S..."  which are decoded: "before adapted mono tri lda sat dnn chain"
+#   --systems "S..."  which are decoded: "before adapted mono tri lda sat dnn chain encoder"
 #   --conf DIR        options of training (recipes/korean/conf)
 #   --limit-utterances N   only the first N of each split, to see whether all works; the results
 #                     then stay in the work folder
