@@ -61,7 +61,7 @@ class HybridConfig:
     training: TrainConfig = field(
         default_factory=lambda: TrainConfig(
             epochs=6, learning_rate=1e-3, final_learning_rate=2e-5, max_frames=2000,
-            weight_decay=1e-3, checkpoint_every=200, dropout="0.3,0.3",
+            weight_decay=1e-3, checkpoint_every=200, dropout="0.1,0.1",
         )
     )  # fmt: skip
 
