@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from asr.chain.hmm_graph import HmmGraph, from_edges
-from asr.chain.phone_lm import EDGE, History, PhoneLm
+from asr.chain.phone_lm import EDGE, SHORT, History, PhoneLm
 from asr.errors import DataError
 from asr.graph.reachability import leading_to_an_end
 
@@ -42,10 +42,12 @@ def numerator(graph: HmmGraph, phones: Sequence[str], lm: PhoneLm, unseen: float
     places = [start]
     edges: list[tuple[int, int, float]] = []
     for source, (states, history) in enumerate(places):  # grows while it is walked
-        nexts = lm.nexts[history]
+        nexts = lm.nexts.get(history, {})
         for phone, targets in _following(arcs, states):
             probability = nexts.get(phone, unseen)
             after = lm.after(history, phone) if probability > 0.0 else None
+            if after is None and unseen > 0.0:  # two phones that were never heard together
+                after = (*history, phone)[-SHORT:]
             if after is None:
                 continue
             place = (targets, after)
@@ -55,7 +57,7 @@ def numerator(graph: HmmGraph, phones: Sequence[str], lm: PhoneLm, unseen: float
             edges.append((source, number[place], -math.log(probability)))
     final = np.full(len(places), np.inf, np.float32)
     for row, (states, history) in enumerate(places):
-        probability = lm.nexts[history].get(EDGE, unseen)
+        probability = lm.nexts.get(history, {}).get(EDGE, unseen)
         if probability > 0.0 and any(np.isfinite(graph.final_cost[state]) for state in states):
             final[row] = -math.log(probability)
     begin = np.array([edge[0] for edge in edges], np.int64)

@@ -98,6 +98,7 @@ class Stepper:
         self._network, self._objective = network, objective
         self._parameters, self._optimizer = list(parameters), optimizer
         self._config, self._world = config, world
+        self._waiting = config.sync_batch_norm and world.size > 1
         self.loss_scale = LossScale(config.precision)
 
     def step(self, batches: Sequence[Batch | None], number: int) -> StepResult:
@@ -109,7 +110,7 @@ class Stepper:
         result = StepResult()
         sums = torch.zeros(3, dtype=torch.float64, device=self._world.device)
         for batch in batches:
-            if batch is not None:
+            if self._taken(batch) and batch is not None:
                 self._add_gradient(batch, sums, result)
         self._exchange(sums)
         result.loss = float(sums[0])
@@ -120,6 +121,18 @@ class Stepper:
             for buffer, old in zip(self._network.buffers(), before, strict=True):
                 buffer.copy_(old)
         return result
+
+    def _taken(self, batch: Batch | None) -> bool:
+        """Whether a batch is learnt from here.
+
+        Batch norm over all processes waits for each of them: a batch of which one has no share (it
+        holds fewer utterances than there are processes) is left out by all.
+        """
+        if not self._waiting:
+            return batch is not None
+        shares = torch.tensor([float(batch is not None)], device=self._world.device)
+        self._world.add_up(shares)
+        return round(float(shares)) == self._world.size
 
     def _add_gradient(self, batch: Batch, sums: Tensor, result: StepResult) -> None:
         batch = batch.to(self._world.device)
@@ -132,7 +145,7 @@ class Stepper:
         sums[0] += value.loss.detach().double()
         sums[1] += value.frames
         sums[2] += len(value.failed)
-        if value.frames and value.loss.requires_grad:
+        if (value.frames or self._waiting) and value.loss.requires_grad:
             (value.loss.float() * self.loss_scale.scale).backward()
 
     def _exchange(self, sums: Tensor) -> None:

@@ -10,9 +10,12 @@ import torch
 
 from asr.chain.denominator import leaky_probabilities
 from asr.chain.hmm_graph import HmmGraph, from_edges
+from asr.chain.numerator import numerator
 from asr.chain.objective import LfMmiConfig, LfMmiLoss
+from asr.chain.phone_lm import estimate_phone_lm
 from asr.chain.prepared import PreparedGraph, summed
 from asr.chain.supervision import best_states, pdfs_of
+from asr.errors import DataError
 
 PDFS = 5
 
@@ -178,3 +181,21 @@ def test_threads_change_nothing() -> None:
     )
     assert torch.equal(one.gradient, two.gradient)
     assert one.numerator == two.numerator
+
+
+def test_phones_never_heard_together_can_be_evaluated() -> None:
+    """A text of the dev set whose phones never follow each other in training texts."""
+    lm = estimate_phone_lm([["a", "b"], ["c", "d"]])
+    line = from_edges(
+        np.arange(3), np.arange(3), np.zeros(3),
+        (np.array([0, 1]), np.array([1, 2]), np.zeros(2)), np.array([np.inf, np.inf, 0.0]),
+    )  # fmt: skip
+    phones = ["SIL", "a", "d"]
+    with pytest.raises(DataError, match="no way"):
+        numerator(line, phones, lm)
+    found = numerator(line, phones, lm, unseen=1e-3)
+    assert found.states == 3
+    # a begins half of the texts; d after it, and the end after both, are as rare as can be
+    costs = sorted(found.edge_cost.tolist())
+    assert costs == pytest.approx([-math.log(0.5), -math.log(1e-3)])
+    assert found.final_cost[2] == pytest.approx(-math.log(1e-3))

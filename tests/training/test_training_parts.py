@@ -25,9 +25,10 @@ from asr.training import (
     train,
 )
 from asr.training.curves import draw_curves
+from asr.training.distributed import World
 from asr.training.journal import Journal, read_metrics
 from asr.training.optimizer import dropout_at, dropout_points, learning_rate
-from asr.training.step import LossScale
+from asr.training.step import LossScale, Stepper
 
 
 def noise(*shape: int) -> Tensor:
@@ -276,3 +277,33 @@ def test_a_perceptron_learns_the_phones_of_real_speech(
     torch.set_num_threads(threads)
     chance = float(torch.bincount(last.target).max() / len(last.target))
     assert summary.metrics["dev/accuracy"] > chance + 0.35
+
+
+class Companion(World):
+    """Another process, which has no share of any batch."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 2, torch.device("cpu"))
+        self.exchanges = 0
+
+    def add_up(self, tensor: Tensor) -> None:
+        self.exchanges += 1
+
+    def add_up_all(self, tensors) -> None:
+        self.exchanges += 1
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_nobody_waits_for_a_process_without_a_share(waiting: bool) -> None:
+    network = Mlp(MlpConfig(3, 4, layers=1, dim=5, context=0, batch_norm=True)).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    world = Companion()
+    parameters = list(network.parameters())
+    optimizer = torch.optim.SGD([{"params": parameters, "factor": 1.0}], lr=0.1)
+    config = TrainConfig(sync_batch_norm=waiting)
+    stepper = Stepper(network, CrossEntropy(), parameters, optimizer, config, world)
+    example = Example("one", noise(6, 3), None, torch.tensor([0, 1, 2, 3, 0, 1]))
+    result = stepper.step([collate([example])], 0)
+    changed = any((value != before[name]).any() for name, value in network.state_dict().items())
+    assert changed is not waiting  # left out by all, where batch norm would wait for the other
+    assert result.frames == (0 if waiting else 6)
