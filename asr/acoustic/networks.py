@@ -30,6 +30,7 @@ from asr.tensor_file import read_tensors
 FORMAT, VERSION = "malsori-network", 1
 DESCRIPTION_FILE, TENSORS_FILE = "network.json", "network.safetensors"
 GRAPH = "graph"
+_SECOND_HEAD = "outputs.1."
 _KINDS: dict[str, tuple[type[AcousticNetwork], Any]] = {
     "mlp": (Mlp, MlpConfig),
     "tdnnf": (Tdnnf, TdnnfConfig),
@@ -85,7 +86,19 @@ def network_section(network: AcousticNetwork) -> tuple[dict[str, Any], dict[str,
     if isinstance(network, Nnet):
         description, weights = network.to_spec()
         return {"nnet": description}, weights
+    network = _first_head_alone(network)
     return {"network": describe_network(network)}, dict(network.state_dict())
+
+
+def _first_head_alone(network: AcousticNetwork) -> AcousticNetwork:
+    """Without the head for cross-entropy, which only training needs."""
+    config: Any = network.config
+    if not getattr(config, "xent", False):
+        return network
+    smaller = build_network({**describe_network(network), "xent": False})
+    weights = network.state_dict()
+    smaller.load_state_dict({k: w for k, w in weights.items() if not k.startswith(_SECOND_HEAD)})
+    return smaller
 
 
 def network_of_section(

@@ -214,6 +214,7 @@ def test_any_network_goes_into_a_bundle(kind: str) -> None:
     again = network_of_section(section, weights).eval()
     other, more = network_section(again) if kind != "tdnnf" else (section, weights)
     assert other == section and set(more) == set(weights)
+    assert not any(name.startswith("outputs.1.") for name in weights)  # for training alone
     feats = torch.randn(1, 40, 8)
     assert again(feats)[0].shape == network(feats)[0].shape
     with pytest.raises((ModelError, KeyError)):
