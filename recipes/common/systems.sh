@@ -110,7 +110,9 @@ decode() {
                 $decode_cmd python -m asr transcribe "${sounds[@]}" --model "$model" \
                 --device "${device:-cpu}" --jobs "$nj" ;;
         *)
-            configured "$conf/decode.conf"
+            local options=$conf/decode.conf
+            [ ! -f "$conf/decode-$system.conf" ] || options=$conf/decode-$system.conf
+            configured "$options"
             once "decode-$system-$name-$set" --input "$from" --input "$exp/$system" \
                 ${lm:+--input "$lm"} --output "$text" -- $decode_cmd python -m asr gmm decode \
                 "$from" --system "$exp/$system" ${lm:+--lm "$lm"} --output "$text" \
