@@ -37,9 +37,8 @@ def main() -> int:
                         help="systems of which each is told relative to the one before")
     parser.add_argument("--rows", nargs="+", required=True, metavar="SYSTEM=SET=FILE")
     parser.add_argument("--check", action="store_true", help="compare with OUT instead")
-    # another processor rounds otherwise: monophones of mini_ko moved by 4.4 points between two
-    parser.add_argument("--tolerance", type=float, default=6.0,
-                        help="CER may move by so many points of a per cent (default: 6)")
+    parser.add_argument("--tolerance", type=float, default=2.0,
+                        help="CER may move by so many points of a per cent (default: 2)")
     args = parser.parse_args()
     rows = [(system, name, scores(path)) for system, name, path in map(parts, args.rows)]
     if args.check:

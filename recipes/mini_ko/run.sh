@@ -65,4 +65,7 @@ if wanted 14; then dnn sat; fi
 if wanted 21; then chain sat --phone-text "$speech/lm.txt"; fi
 if wanted 30; then each decode; fi
 if wanted 31; then each score; fi
-if wanted 40; then write_results "Synthetic speech, from nothing" ${check:+--check}; fi
+# Another processor rounds otherwise: between two, monophones moved by 4.4 points.
+if wanted 40; then
+    write_results "Synthetic speech, from nothing" ${check:+--check --tolerance 6}
+fi
