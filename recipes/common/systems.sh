@@ -157,6 +157,8 @@ write_results() {
     }
     each row
     [ -z "${trial:-}" ] || results=$work/RESULTS.md # a trial's results are not the recipe's
-    python recipes/common/results.py "$results" --title "$1" --command "$command" \
+    # all stages make the results, in however many runs
+    python recipes/common/results.py "$results" --title "$1" \
+        --command "$(sed -E 's/ --(stop-)?stage [0-9]+//g' <<<"$command")" \
         --device "${device:-cpu}" --gains before,adapted mono,tri,lda,sat,dnn,chain,encoder --rows "${rows[@]}" "${@:2}"
 }
