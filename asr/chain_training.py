@@ -100,6 +100,8 @@ class ChainConfig(LfMmiTrainingConfig):
         They learn ten times slower than the new ones. The scale was chosen on development sets
         with 20 ms frames.
         """
+        if not isinstance(layers, int) or layers < 0:
+            raise UsageError(f"an encoder's upper layers are a number of them, not {layers!r}")
         slow = (("network.blocks", 0.1), ("network.norm", 0.1)) if layers else ()
         training = TrainConfig(
             epochs=2, learning_rate=1e-3, final_learning_rate=5e-5, schedule="cosine",
@@ -151,13 +153,13 @@ def train_chain(
         ModelError: the system, language model or extractor cannot be read.
     """
     config = config or ChainConfig()
+    front_end = _front_end(config, ivectors, encoder)
     automaton = load_model(lm if lm is not None else shipped(DEFAULT_LM))
     progress(0.0, "growing the context tree")
     phones, table = _phones_and_tree(system, speech, config)
     tree = context_tree(table)
     emissions = EmissionModel.from_tree(tree, SURFACE_PHONES)
     graph = graph_tensors(emissions, automaton)
-    front_end = _front_end(config, ivectors, encoder)
     network = _network(config, table.num_pdfs, front_end)
     hcl = HclGraph.from_tensors({k: v for k, v in graph.items() if k != "lookahead"})
     supervised = SupervisedSpeech(front_end, TextSupervision(hcl, automaton.vocabulary.ids))

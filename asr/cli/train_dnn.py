@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from asr.cli.options import given
 from asr.cli.outputs import work_folder
 from asr.cli.progress import shown_progress
-from asr.cli.speech_data import DATA_HELP, spoken_sounds
+from asr.cli.speech_data import DATA_HELP, SpokenSound, spoken_sounds
 from asr.cli.trainer_options import add_trainer_options, check_disjoint, trainer_config
 from asr.errors import UsageError
 
@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     speech, dev, untranscribed = (
         spoken_sounds(names) if names else [] for names in (args.data, args.dev, args.untranscribed)
     )
-    check_disjoint(speech, dev, untranscribed)
+    check_disjoint(speech, dev)
+    _check_new(speech, untranscribed)
     _check_output(args.output)
     work = work_folder(args)
     with shown_progress() as progress:
@@ -77,6 +78,17 @@ def run(args: argparse.Namespace) -> int:
         )  # fmt: skip
     print(_told(report))
     return 0
+
+
+def _check_new(speech: list[SpokenSound], untranscribed: list[SpokenSound]) -> None:
+    """Refuse speech that is given twice."""
+    ids = {sound.id for sound in speech}
+    for sound in untranscribed:
+        if sound.id in ids:
+            raise UsageError(
+                f"{sound.id} is in DATA and in --untranscribed: leave it out of the latter, as"
+                " layers are pre-trained on DATA anyway"
+            )
 
 
 def _check_output(path: Path) -> None:

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from asr.errors import ModelError
 
 VERSION = 6
+NO_VERSION = 1000
+"""Above it the file is of another kind."""
 _TYPES: dict[int, type[np.generic]] = {
     0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16,
 }  # fmt: skip
@@ -32,6 +34,8 @@ def read_model(data: bytes) -> dict[str, NDArray[np.generic]]:
     reader = _Reader(data)
     try:
         version = reader.number("I")
+        if version > NO_VERSION:
+            raise ModelError("this is no model.bin of CTranslate2: give a .safetensors file or one")
         if version != VERSION:
             raise ModelError(f"model.bin is of version {version}, not {VERSION}: convert it anew"
                              " with a newer CTranslate2")  # fmt: skip

@@ -13,6 +13,7 @@ from asr.acoustic.encoder_front_end import EncoderFrontEnd
 from asr.acoustic.encoder_top import EncoderTop, EncoderTopConfig
 from asr.acoustic.networks import build_network, network_of_section, network_section
 from asr.audio import load_audio
+from asr.chain_training import ChainConfig
 from asr.cli.main import main
 from asr.data_files import shipped
 from asr.encoders.ctranslate2 import read_model
@@ -257,6 +258,11 @@ def test_bad_encoders_are_refused(small: WhisperEncoder, tmp_path: Path) -> None
         load_encoder("whisper-unheard-of")
     assert main(["import-encoder", str(tmp_path / "none"), str(tmp_path / "out")]) == 1
     assert not (tmp_path / "out").exists()
+    with pytest.raises(ModelError, match=r"no model\.bin"):
+        read_model(b'{"layers": 9}' * 10)
+    for layers in ("x", -1):
+        with pytest.raises(UsageError, match="number of them"):
+            ChainConfig.for_encoder(layers)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="odd"):
         EncoderTopConfig(8, 3, kernels=(4,))
 

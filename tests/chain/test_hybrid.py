@@ -123,3 +123,18 @@ def test_the_command_line(system: Path, tmp_path: Path, capsys: pytest.CaptureFi
         main(["train-dnn", str(data), str(tmp_path / "out"), "--system", str(system),
               "--pretrain", "dreams"])  # fmt: skip
     assert stopped.value.code == 2
+
+
+def test_speech_is_not_given_twice(
+    system: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = shipped("samples") / "human-digits-6789.flac"
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "wav.scp").write_text(f"a {sound}\n")
+    (data / "text").write_text("a 여섯 일곱 여덟 아홉\n", encoding="utf-8")
+    (data / "utt2spk").write_text("a a\n")
+    (data / "spk2utt").write_text("a a\n")
+    words = [str(data), str(tmp_path / "out"), "--system", str(system), "--pretrain", "rbm"]
+    assert main(["train-dnn", *words, "--untranscribed", str(data)]) == 2
+    assert "a is in DATA and in --untranscribed" in capsys.readouterr().err
