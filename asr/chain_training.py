@@ -30,7 +30,7 @@ from asr.bundle import (
     write_bundle,
 )
 from asr.chain.supervision import TextSupervision
-from asr.data_files import shipped
+from asr.data_files import DEFAULT_LM, shipped
 from asr.decoder.confidence import ConfidenceConfig
 from asr.decoder.config import DecoderConfig
 from asr.decoder.rescoring import RescoringConfig
@@ -48,7 +48,6 @@ from asr.hmm.context import ContextTree
 from asr.hmm.pdf_table import PdfTable
 from asr.hmm.topology import SILENCE_ID, SURFACE_PHONES
 from asr.hmm.tree import TreeConfig
-from asr.importing import DEFAULT_LM
 from asr.ivector_model import HIRES_MFCC, read_extractor
 from asr.lfmmi_training import (
     DEV,

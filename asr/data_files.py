@@ -7,6 +7,8 @@ from pathlib import Path
 
 from asr.errors import DataError
 
+DEFAULT_LM = "lm/ko-syllable.lm"
+"""The language model, within the shipped data."""
 PACKAGE = "malsori_data"
 """The folder `data/` of the source tree as it is named when installed."""
 

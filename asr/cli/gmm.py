@@ -134,13 +134,12 @@ def _decode(args: argparse.Namespace, sounds: Any, progress: Any) -> None:
     from dataclasses import replace
 
     from asr.atomic import replaced_file
-    from asr.data_files import shipped
+    from asr.data_files import DEFAULT_LM, shipped
     from asr.gmm.decoding import GmmDecodeConfig, GmmDecoder
     from asr.gmm.features import cepstra
     from asr.gmm.folder import MODEL
     from asr.gmm.model import GmmModel
     from asr.hybrid.model import HybridModel, is_hybrid
-    from asr.importing import DEFAULT_LM
     from asr.lm.binary import load_model
 
     hybrid = HybridModel.load(args.system) if is_hybrid(args.system) else None

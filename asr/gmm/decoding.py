@@ -2,8 +2,8 @@
 
 A model with speakers' transforms is used in two passes, as Kaldi's decode_fmllr.sh does: what the
 speaker-independent Gaussians hear in all of a speaker's utterances gives the speaker's transform.
-A network that was trained on the model (:mod:`asr.hybrid`) takes the Gaussians'
-place in the last pass.
+A network that was trained on the model (:mod:`asr.hybrid`) takes the Gaussians' place
+in the last pass.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.data_files import shipped
+from asr.data_files import DEFAULT_LM, shipped
 from asr.decoder.config import DecoderConfig
 from asr.decoder.search import Decoder
 from asr.errors import UsageError
@@ -23,7 +23,6 @@ from asr.gmm.features import Cepstra
 from asr.gmm.model import GmmModel
 from asr.graph.hcl import compile_hcl
 from asr.graph.lexicon import Lexicon, LexiconConfig
-from asr.importing import DEFAULT_LM
 from asr.lm.automaton import LmAutomaton
 from asr.lm.binary import load_model
 from asr.lm.units import units_to_text
@@ -53,8 +52,8 @@ class GmmDecodeConfig:
     )
 
     def __post_init__(self) -> None:
-        if min(self.acoustic_scale, self.network_scale) <= 0 or self.self_loop_scale < 0:
-            raise UsageError("the acoustic scale must be positive, the self-loop scale no less"
+        if not (self.acoustic_scale > 0 and self.network_scale > 0 and self.self_loop_scale >= 0):
+            raise UsageError("the acoustic scales must be positive, the self-loop scale no less"
                              " than 0")  # fmt: skip
 
 

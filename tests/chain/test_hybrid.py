@@ -12,7 +12,7 @@ from test_finetuning import shipped_speech
 
 from asr.acoustic.mlp import log_priors
 from asr.cli.main import main
-from asr.data_files import shipped
+from asr.data_files import DEFAULT_LM, shipped
 from asr.errors import DataError, ModelError, UsageError
 from asr.gmm.corpus import Corpus
 from asr.gmm.decoding import GmmDecoder
@@ -21,7 +21,6 @@ from asr.gmm.systems import SystemConfig, build, schedule
 from asr.gmm.viterbi import AlignConfig
 from asr.hybrid.model import HybridModel, is_hybrid
 from asr.hybrid.training import HybridConfig, HybridReport, Pretraining, train_hybrid
-from asr.importing import DEFAULT_LM
 from asr.lm.binary import load_model
 from asr.training.config import TrainConfig
 
