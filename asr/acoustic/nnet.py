@@ -105,16 +105,7 @@ class Nnet(AcousticNetwork):
     def forward(
         self, feats: Tensor, ivectors: Tensor | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Scores of whole utterances.
-
-        Args:
-            feats: float32 [B, T, feature_dim].
-            ivectors: float32 [B, ivector_dim]; None if the network takes none.
-            lengths: int64 [B], frames of each utterance; None = all T.
-
-        Returns:
-            (outputs float32 [B, ceil(T / subsampling), num_pdfs], output lengths int64 [B]);
-            outputs behind an utterance's length are 0.
+        """Scores of whole utterances, as :meth:`asr.acoustic.network.AcousticNetwork.forward`.
 
         Raises:
             UsageError: shapes that do not fit the network.

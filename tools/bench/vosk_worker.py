@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
+
+from timed import timed
 
 CHUNK_SAMPLES = 4000  # as in Vosk's own examples
 SAMPLE_RATE = 16_000
@@ -46,13 +47,7 @@ def main() -> None:
     vosk.SetLogLevel(-1)
     paths = json.load(sys.stdin)
     model = vosk.Model(str(model_folder()))
-    recognize(model, paths[0])  # warm-up: reads the model's pages and this file's
-    results = []
-    for path in paths:
-        wall, cpu = time.perf_counter(), time.process_time()
-        text = recognize(model, path)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        results.append({"text": text, "wall_s": wall, "cpu_s": cpu})
+    results = timed(lambda path: recognize(model, path), paths)
     json.dump(results, sys.stdout, ensure_ascii=False)
 
 

