@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from asr.encoders.whisper import WhisperConfig
+from asr.encoders.whisper import WhisperConfig, WhisperEncoder
 from asr.errors import ModelError
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -36,14 +36,17 @@ def encoder_of(arrays: Arrays) -> tuple[dict[str, Tensor], WhisperConfig]:
     """Weights by our names, and the size that their shapes tell.
 
     Raises:
-        ModelError: another kind of model, or weights that are missing or not finite.
+        ModelError: another kind of model, or weights that are missing, of shapes that do not fit
+            together, or not finite in float16, as bundles hold them.
     """
     try:
         if any(name.startswith("encoder/") for name in arrays):
             weights = _ctranslate2(arrays)
         else:
             weights = _torch_names(arrays)
-        heads = weights["conv1.weight"].shape[0] // HEAD_WIDTH
+        heads, rest = divmod(weights["conv1.weight"].shape[0], HEAD_WIDTH)
+        if rest or not heads:
+            raise ValueError(f"its width is no multiple of {HEAD_WIDTH}")
         config = WhisperConfig.of_weights(weights, heads)
     except (KeyError, IndexError, ValueError) as error:
         raise ModelError(
@@ -51,8 +54,9 @@ def encoder_of(arrays: Arrays) -> tuple[dict[str, Tensor], WhisperConfig]:
             " Hugging Face or OpenAI, or a model.bin of CTranslate2"
         ) from None
     for name, weight in weights.items():
-        if not bool(torch.isfinite(weight).all()):
+        if not bool(torch.isfinite(weight.half()).all()):
             raise ModelError(f"the weights {name} are not finite: fetch the model again")
+    WhisperEncoder.of_weights(weights, config, {})
     return weights, config
 
 

@@ -2,7 +2,7 @@
 
 A. Radford et al., "Robust speech recognition via large-scale weak supervision", 2022;
 openai/whisper, whisper/model.py ``AudioEncoder``. Sounds are not padded to 30 seconds (one of 5
-seconds would cost six times as much); states then differ a little, so a network that was trained
+seconds would cost eight times as much); states then differ a little, so a network that was trained
 on these must be given these.
 """
 
@@ -104,7 +104,8 @@ class WhisperEncoder(nn.Module):
         try:
             encoder.load_state_dict({name: weight.float() for name, weight in weights.items()})
         except RuntimeError as error:
-            raise ModelError(f"the encoder's weights do not fit it: {error}") from None
+            reason = " ".join(str(error).split())
+            raise ModelError(f"the encoder's weights do not fit it: {reason}") from None
         return encoder.requires_grad_(False).eval().to(device)
 
     @torch.no_grad()

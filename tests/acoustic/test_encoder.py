@@ -267,6 +267,26 @@ def test_bad_encoders_are_refused(small: WhisperEncoder, tmp_path: Path) -> None
         EncoderTopConfig(8, 3, kernels=(4,))
 
 
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("layers.1.fc1.weight", np.zeros((96, 64), np.float32), "do not fit"),
+        ("layers.0.fc1.bias", np.full(96, 1e6, np.float32), "not finite"),
+        ("conv1.weight", np.zeros((48, 80, 3), np.float32), "multiple of 64"),
+    ],
+)
+def test_what_could_not_be_used_is_not_imported(
+    small: WhisperEncoder, tmp_path: Path, name: str, array: np.ndarray, message: str
+) -> None:
+    arrays = renamed(small, HUGGING_FACE, "layers", "embed_positions.weight", "model.encoder.")
+    assert "model.encoder." + name in arrays
+    write_tensors(tmp_path / "model.safetensors", {**arrays, "model.encoder." + name: array})
+    with pytest.raises(ModelError, match=message) as refused:
+        import_encoder(tmp_path, tmp_path / "out")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
 def test_equals_ctranslate2(tmp_path: Path, sounds: list[np.ndarray]) -> None:
     """The source runtime's states of half a minute, by the same weights."""
     ctranslate2 = pytest.importorskip("ctranslate2", reason="the oracle: pip install ctranslate2")
