@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from asr.acoustic.encoder_front_end import EncoderFrontEnd, SpeechEncoder
-from asr.acoustic.encoder_top import EncoderTop
+from asr.acoustic.encoder_top import TOP, EncoderTop
 from asr.acoustic.front_end import FrontEnd, SpectralFrontEnd
 from asr.acoustic.network import AcousticNetwork
 from asr.acoustic.networks import build_network, load_network, network_section
@@ -34,12 +34,11 @@ from asr.data_files import DEFAULT_LM, shipped
 from asr.decoder.confidence import ConfidenceConfig
 from asr.decoder.config import DecoderConfig
 from asr.decoder.rescoring import RescoringConfig
-from asr.errors import DataError, UsageError
+from asr.errors import UsageError
 from asr.features.ivector import IvectorExtractor
 from asr.gmm.chain_tree import chain_tree
-from asr.gmm.corpus import Corpus
 from asr.gmm.features import Spoken
-from asr.gmm.folder import read_state
+from asr.gmm.folder import read_aligned
 from asr.graph.emissions import EmissionModel
 from asr.graph.hcl import HclGraph
 from asr.graph.lexicon import LexiconConfig
@@ -50,7 +49,6 @@ from asr.hmm.topology import SILENCE_ID, SURFACE_PHONES
 from asr.hmm.tree import TreeConfig
 from asr.ivector_model import HIRES_MFCC, read_extractor
 from asr.lfmmi_training import (
-    DEV,
     LfMmiTrainingConfig,
     TrainingReport,
     TrainingSpeech,
@@ -59,16 +57,13 @@ from asr.lfmmi_training import (
 )
 from asr.lm.automaton import LmAutomaton
 from asr.lm.binary import load_model
+from asr.pretraining import NETWORK_FOLDER
 from asr.pretraining.masked import take_over
 from asr.progress import Progress, silent
 from asr.supervised_speech import Counter, SupervisedSpeech, SupervisedUtterance
 from asr.training.config import TrainConfig
 from asr.training.distributed import is_first_process
-
-TOP = "encoder-top"
-"""The kind of a network that begins with an encoder's upper layers."""
-PRETRAINED = "network"
-"""Within the folder of ``asr pretrain --kind masked``."""
+from asr.training.evaluation import DEV
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +170,7 @@ def train_chain(
         raise nothing_left(len(speech), unused)
     _normalise(network, kept)
     if pretrained is not None:
-        take_over(load_network(pretrained / PRETRAINED), network)
+        take_over(load_network(pretrained / NETWORK_FOLDER), network)
     data = TrainingSpeech(supervised, kept, phones, {DEV: held_out}, phone_text, unused)
     origin = {"system": system.name}
     report = train_lfmmi(network, data, emissions, config, work, origin, progress, device)
@@ -190,11 +185,7 @@ def _phones_and_tree(
     system: Path, speech: Sequence[Spoken], config: ChainConfig
 ) -> tuple[dict[str, list[str]], PdfTable]:
     """How each text was said, by the system's alignments; and the chain model's tree."""
-    state = read_state(system)
-    corpus = Corpus.read(speech, state.model.front_end)
-    aligned = {name: a for name, a in state.alignments.items() if name in corpus.cepstra.frames}
-    if not aligned:
-        raise DataError(f"{system} has aligned none of these utterances: train it on them")
+    state, corpus, aligned = read_aligned(system, speech)
     tree = chain_tree(
         state.model, corpus, aligned, TreeConfig(leaves=config.leaves, right=False),
         state.transforms,

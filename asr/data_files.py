@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import importlib.util
 from pathlib import Path
 
 from asr.errors import DataError
@@ -26,3 +27,15 @@ def shipped(path: str) -> Path:
     if not found.exists():
         raise DataError(f"the shipped data {path} is missing from {root}: install malsori again")
     return found
+
+
+def package_folder(package: str, inner: str) -> Path | None:
+    """The folder ``inner`` of an installed package; None where there is none.
+
+    The package is found, not imported: one that holds a model has no code that should run.
+    """
+    found = importlib.util.find_spec(package)
+    for folder in (found.submodule_search_locations or []) if found else []:
+        if (Path(folder) / inner).is_dir():
+            return Path(folder) / inner
+    return None

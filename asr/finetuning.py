@@ -23,8 +23,6 @@ from asr.errors import DataError
 from asr.graph.hcl import HclGraph
 from asr.graph_building import read_emissions
 from asr.lfmmi_training import (
-    DEV,
-    GUARD,
     LfMmiTrainingConfig,
     TrainingReport,
     TrainingSpeech,
@@ -36,6 +34,7 @@ from asr.supervised_speech import Counter, SpokenText, SupervisedSpeech, Supervi
 from asr.training.batch import Example, collate
 from asr.training.config import TrainConfig
 from asr.training.distributed import is_first_process
+from asr.training.evaluation import DEV, GUARD
 
 
 @dataclass(frozen=True, slots=True)

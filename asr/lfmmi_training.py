@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,10 @@ from asr.graph.emissions import Emissions
 from asr.progress import Progress
 from asr.supervised_speech import SupervisedSpeech, SupervisedUtterance, fingerprint, told
 from asr.training.config import TrainConfig
-from asr.training.evaluation import DevSet, Evaluation
+from asr.training.evaluation import DevSet, Evaluation, watching
 from asr.training.source import MemoryBatches
 from asr.training.trainer import Summary, train
 
-DEV, GUARD = "dev", "guard"
 UNSEEN = 1e-4
 """Probability of a phone in dev texts that training texts do not have after the phones before."""
 
@@ -91,7 +90,7 @@ class TrainingSpeech:
         speech: makes examples of it.
         kept: the utterances that can be used.
         phones: id → the phones that were said, of all that were aligned.
-        sets: by name (``DEV``, ``GUARD``): utterances to evaluate on.
+        sets: by name (:data:`asr.training.evaluation.DEV`, ``GUARD``): utterances to evaluate on.
         phone_text: further sentences for the denominator's phone n-gram.
         unused: id → why it is left out; more are added.
     """
@@ -136,7 +135,7 @@ def train_lfmmi(
     if not examples:
         raise nothing_left(len(data.kept), unused)
     sets = {name: found for name, found in data.sets.items() if found}
-    training = _watching(config.training, set(sets))
+    training = watching(config.training, sets)
     evaluations: dict[str, Evaluation] = {
         name: DevSet(
             MemoryBatches(
@@ -164,10 +163,3 @@ def nothing_left(count: int, unused: Mapping[str, str]) -> DataError:
         f"none of the {count} utterances can be trained on"
         f" ({next(iter(unused.values()), 'there are none')})"
     )
-
-
-def _watching(training: TrainConfig, sets: set[str]) -> TrainConfig:
-    """The options, with the dev set's loss watched and the guard's guarded, where there are any."""
-    watch = training.watch or (f"{DEV}/loss" if DEV in sets else "")
-    guard = training.guard or (f"{GUARD}/loss" if GUARD in sets else "")
-    return replace(training, watch=watch, guard=guard)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asr.acoustic.network import AcousticNetwork
+from asr.acoustic.heads import TwoHeaded, head_names
+from asr.acoustic.network import inside_frames
 from asr.acoustic.nnet import checked_lengths
-from asr.acoustic.trainable import OUTPUT, XENT
 from asr.errors import UsageError
 
 
@@ -65,7 +65,7 @@ class ConformerConfig:
             raise UsageError("the widths of a Conformer must be at least 1")
 
 
-class Conformer(AcousticNetwork):
+class Conformer(TwoHeaded):
     """A Conformer with random weights.
 
     Args:
@@ -87,53 +87,27 @@ class Conformer(AcousticNetwork):
             torch.manual_seed(config.seed)
             self.front = _Front(config)
             self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
-            names = (OUTPUT, XENT) if config.xent else (OUTPUT,)
-            self.outputs = nn.ModuleList(nn.Linear(config.dim, config.num_pdfs) for _ in names)
-        self.head_names = names
+            self.head_names = head_names(config.xent)
+            self.outputs = nn.ModuleList(
+                nn.Linear(config.dim, config.num_pdfs) for _ in self.head_names
+            )
         self.register_buffer("mean", torch.zeros(config.feature_dim))
         self.register_buffer("scale", torch.ones(config.feature_dim))
-
-    def forward(
-        self, feats: Tensor, ivectors: Tensor | None = None, lengths: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The first head; see :meth:`heads`."""
-        heads, output_lengths = self.heads(feats, ivectors, lengths)
-        return heads[OUTPUT], output_lengths
 
     def heads(
         self, feats: Tensor, ivectors: Tensor | None = None, lengths: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """All heads of whole utterances.
-
-        Args:
-            feats: float32 [B, T, feature_dim].
-            ivectors: float32 [B, ivector_dim]; None if the network takes none.
-            lengths: int64 [B], frames of each utterance; None = all T.
-
-        Returns:
-            (float32 [B, ceil(T / subsampling), num_pdfs] by head, output lengths int64 [B]);
-            ``output-xent`` holds log-posteriors; 0 behind an utterance's end.
-
-        Raises:
-            UsageError: shapes that do not fit the network.
-        """
+        """See :meth:`TwoHeaded.heads`."""
         lengths = checked_lengths(feats, ivectors, lengths, self.feature_dim, self.ivector_dim)
         output_lengths = -(-lengths // self.subsampling)
         if feats.shape[1] == 0:
-            empty = feats.new_zeros(len(feats), 0, self.num_pdfs)
-            return dict.fromkeys(self.head_names, empty), output_lengths
+            return self.no_frames(feats), output_lengths
         x = self.front((feats - self.mean) * self.scale, lengths, ivectors)
-        inside = _inside(output_lengths, x.shape[1])
+        inside = inside_frames(output_lengths, x.shape[1])
         positions = relative_positions(x.shape[1], self.config.dim, x.device)
         for block in self.blocks:
             x = block(x, inside, positions)
-        found = {}
-        for name, layer in zip(self.head_names, self.outputs, strict=True):
-            y = layer(x).float()
-            if name == XENT:
-                y = y.log_softmax(dim=2)
-            found[name] = y.masked_fill(~inside[:, :, None], 0.0)
-        return found, output_lengths
+        return self.scored(x, output_lengths), output_lengths
 
     def set_dropout(self, proportion: float) -> None:
         """The dropout proportion from now on."""
@@ -160,11 +134,6 @@ def relative_positions(frames: int, dim: int, device: torch.device) -> Tensor:
     return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)
 
 
-def _inside(lengths: Tensor, frames: int) -> Tensor:
-    """bool [B, frames]: within an utterance."""
-    return torch.arange(frames, device=lengths.device) < lengths[:, None]
-
-
 class _Front(nn.Module):
     """Two convolutions over time and frequency that keep every third or fourth frame."""
 
@@ -185,7 +154,7 @@ class _Front(nn.Module):
         x = x[:, None]
         for layer, stride in zip((self.first, self.second), self.strides, strict=True):
             # zeros behind the end, as a lone utterance has
-            x = x * _inside(lengths, x.shape[2])[:, None, :, None]
+            x = x * inside_frames(lengths, x.shape[2])[:, None, :, None]
             x = layer(x).relu()
             lengths = -(-lengths // stride)
         x = self.project(x.transpose(1, 2).flatten(2))

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asr.acoustic.network import AcousticNetwork
+from asr.acoustic.heads import TwoHeaded, head_names
 from asr.acoustic.nnet import checked_lengths
-from asr.acoustic.trainable import OUTPUT, XENT
 from asr.acoustic.transformer import TransformerBlock, inside_mask
 from asr.errors import ModelError, UsageError
+
+TOP = "encoder-top"
+"""The kind of these networks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class EncoderTopConfig:
             raise UsageError("an encoder's top takes no i-vectors")
 
 
-class EncoderTop(AcousticNetwork):
+class EncoderTop(TwoHeaded):
     """Blocks and head with random weights.
 
     Args:
@@ -97,41 +99,26 @@ class EncoderTop(AcousticNetwork):
                 _Convolution(config.dim, kernel) for kernel in config.kernels
             )
             self.last_norm = nn.LayerNorm(config.dim)
-            self.head_names = (OUTPUT, XENT) if config.xent else (OUTPUT,)
+            self.head_names = head_names(config.xent)
             self.outputs = nn.ModuleList(
                 _uniform(config.dim, config.num_pdfs) for _ in self.head_names
             )
         self.dropout = config.dropout
 
-    def forward(
-        self, feats: Tensor, ivectors: Tensor | None = None, lengths: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The first head; see :class:`AcousticNetwork`."""
-        heads, output_lengths = self.heads(feats, ivectors, lengths)
-        return heads[OUTPUT], output_lengths
-
     def heads(
         self, feats: Tensor, ivectors: Tensor | None = None, lengths: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """All heads of whole utterances, as :meth:`forward`; the second holds log-posteriors."""
+        """See :meth:`TwoHeaded.heads`."""
         lengths = checked_lengths(feats, ivectors, lengths, self.feature_dim, 0)
         output_lengths = -(-lengths // self.subsampling)
         if feats.shape[1] == 0:
-            empty = feats.new_zeros(len(feats), 0, self.num_pdfs)
-            return dict.fromkeys(self.head_names, empty), output_lengths
+            return self.no_frames(feats), output_lengths
         x = self._masked(feats, lengths) if self.training else feats
         inside = inside_mask(lengths, x.shape[1])
         for block in self.blocks:
             x = block(x, inside, self.dropout if self.training else 0.0)
         x = self._head(self.norm(x), inside)
-        inside = inside_mask(output_lengths, x.shape[1])
-        found = {}
-        for name, layer in zip(self.head_names, self.outputs, strict=True):
-            y = layer(x).float()
-            if name == XENT:
-                y = y.log_softmax(dim=2)
-            found[name] = y if inside is None else y.masked_fill(~inside[:, :, None], 0.0)
-        return found, output_lengths
+        return self.scored(x, output_lengths), output_lengths
 
     def _head(self, states: Tensor, inside: Tensor | None) -> Tensor:
         x = self.project(F.dropout(states, self.dropout, self.training))

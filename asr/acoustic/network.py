@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from asr.errors import ModelError
@@ -48,3 +49,8 @@ class AcousticNetwork(nn.Module):
             ModelError: it was not made to be trained.
         """
         raise ModelError("this network does not normalise its input: train one that does")
+
+
+def inside_frames(lengths: Tensor, frames: int) -> Tensor:
+    """bool [B, frames]: within each utterance."""
+    return torch.arange(frames, device=lengths.device) < lengths[:, None]

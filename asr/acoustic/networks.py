@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.acoustic.conformer import Conformer, ConformerConfig
-from asr.acoustic.encoder_top import EncoderTop, EncoderTopConfig
+from asr.acoustic.encoder_top import TOP, EncoderTop, EncoderTopConfig
 from asr.acoustic.mlp import Mlp, MlpConfig
 from asr.acoustic.network import AcousticNetwork
 from asr.acoustic.nnet import Nnet
@@ -35,7 +35,7 @@ _KINDS: dict[str, tuple[type[AcousticNetwork], Any]] = {
     "mlp": (Mlp, MlpConfig),
     "tdnnf": (Tdnnf, TdnnfConfig),
     "conformer": (Conformer, ConformerConfig),
-    "encoder-top": (EncoderTop, EncoderTopConfig),
+    TOP: (EncoderTop, EncoderTopConfig),
 }
 
 

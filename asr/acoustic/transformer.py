@@ -6,9 +6,10 @@ openai/whisper, whisper/model.py ``ResidualAttentionBlock``.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from asr.acoustic.network import inside_frames
 
 
 class TransformerBlock(nn.Module):
@@ -59,4 +60,4 @@ def inside_mask(lengths: Tensor, frames: int) -> Tensor | None:
     """bool [B, frames], true within each utterance; None where all are as long as the batch."""
     if bool((lengths == frames).all()):
         return None
-    return torch.arange(frames, device=lengths.device) < lengths.clamp(min=1)[:, None]
+    return inside_frames(lengths.clamp(min=1), frames)  # attention needs one frame at least

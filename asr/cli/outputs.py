@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from asr.errors import UsageError
@@ -16,7 +17,16 @@ def check_bundle_output(path: Path) -> None:
     """
     from asr.bundle import is_bundle
 
-    if path.is_dir() and any(path.iterdir()) and not is_bundle(path):
+    check_folder_output(path, is_bundle)
+
+
+def check_folder_output(path: Path, is_model: Callable[[Path], bool]) -> None:
+    """Refuse a place for a model of a kind that holds something else.
+
+    Raises:
+        UsageError: it is a file, or a folder of other things.
+    """
+    if path.is_dir() and any(path.iterdir()) and not is_model(path):
         raise UsageError(f"{path} holds something other than a model: choose another OUT")
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file: choose another OUT")

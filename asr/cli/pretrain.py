@@ -16,6 +16,7 @@ from asr.cli.outputs import work_folder
 from asr.cli.progress import shown_progress
 from asr.cli.speech_data import DATA_HELP, SpokenSound, spoken_sounds
 from asr.errors import UsageError
+from asr.pretraining import NETWORK_FOLDER
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -169,7 +170,6 @@ def _masked(
 ) -> None:
     from asr.acoustic.networks import build_network, save_network
     from asr.atomic import replaced_folder
-    from asr.chain_training import PRETRAINED
     from asr.pretraining.masked_training import TARGETS_FILE, MaskedConfig, pretrain_masked
 
     config = MaskedConfig()
@@ -199,7 +199,7 @@ def _masked(
         args.device,
     )
     with replaced_folder(args.output) as folder:
-        save_network(folder / PRETRAINED, trained)
+        save_network(folder / NETWORK_FOLDER, trained)
         shutil.copyfile(work / TARGETS_FILE, folder / TARGETS_FILE)
         shutil.copyfile(work / "metrics.jsonl", folder / "metrics.jsonl")
 
@@ -256,9 +256,7 @@ def _check_output(args: argparse.Namespace) -> None:
     """Refuse a place that will not do before the work, not after it."""
     path = args.output
     if args.kind == "masked":
-        from asr.chain_training import PRETRAINED
-
-        if path.exists() and not (path / PRETRAINED).is_dir():
+        if path.exists() and not (path / NETWORK_FOLDER).is_dir():
             raise UsageError(f"{path} holds something other than a network: choose another OUT")
     elif path.is_dir():
         raise UsageError(f"{path} is a folder: choose a file for OUT")

@@ -158,7 +158,8 @@ def _network(path: Path | None) -> dict[str, Any]:
 
 
 def _chain_config(args: argparse.Namespace) -> ChainConfig:
-    from asr.chain_training import TOP, ChainConfig
+    from asr.acoustic.encoder_top import TOP
+    from asr.chain_training import ChainConfig
 
     config, network = ChainConfig(), _network(args.network)
     if args.encoder is not None and network.get("kind", TOP) == TOP:

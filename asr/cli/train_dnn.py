@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.cli.options import given
-from asr.cli.outputs import work_folder
+from asr.cli.outputs import check_folder_output, work_folder
 from asr.cli.progress import shown_progress
-from asr.cli.speech_data import DATA_HELP, SpokenSound, spoken_sounds
-from asr.cli.trainer_options import add_trainer_options, check_disjoint, trainer_config
-from asr.errors import UsageError
+from asr.cli.speech_data import DATA_HELP, spoken_sounds
+from asr.cli.trainer_options import (
+    add_trainer_options,
+    check_disjoint,
+    refuse_shared,
+    trainer_config,
+)
 
 if TYPE_CHECKING:
     from asr.hybrid.training import HybridReport
@@ -53,12 +57,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Train and write."""
+    from asr.hybrid.model import is_hybrid
+
     speech, dev, untranscribed = (
         spoken_sounds(names) if names else [] for names in (args.data, args.dev, args.untranscribed)
     )
     check_disjoint(speech, dev)
-    _check_new(speech, untranscribed)
-    _check_output(args.output)
+    refuse_shared(
+        speech, untranscribed, "is in DATA and in --untranscribed: leave it out of the latter, as"
+        " layers are pre-trained on DATA anyway",
+    )  # fmt: skip
+    check_folder_output(args.output, is_hybrid)
     work = work_folder(args)
     with shown_progress() as progress:
         progress(0.0, f"{len(speech)} utterances")
@@ -78,25 +87,6 @@ def run(args: argparse.Namespace) -> int:
         )  # fmt: skip
     print(_told(report))
     return 0
-
-
-def _check_new(speech: list[SpokenSound], untranscribed: list[SpokenSound]) -> None:
-    """Refuse speech that is given twice."""
-    ids = {sound.id for sound in speech}
-    for sound in untranscribed:
-        if sound.id in ids:
-            raise UsageError(
-                f"{sound.id} is in DATA and in --untranscribed: leave it out of the latter, as"
-                " layers are pre-trained on DATA anyway"
-            )
-
-
-def _check_output(path: Path) -> None:
-    """Refuse a place that holds something else, before the work."""
-    from asr.hybrid.model import is_hybrid
-
-    if path.exists() and not (path.is_dir() and (is_hybrid(path) or not any(path.iterdir()))):
-        raise UsageError(f"{path} holds something other than a model: choose another OUT")
 
 
 def _told(report: HybridReport) -> str:

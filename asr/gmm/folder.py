@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 
 from asr.atomic import replaced_file, replaced_folder
 from asr.errors import DataError, ModelError
-from asr.gmm.alignment import read_alignments, write_alignments
+from asr.gmm.alignment import Alignment, read_alignments, write_alignments
+from asr.gmm.corpus import Corpus
+from asr.gmm.features import Spoken
 from asr.gmm.model import GmmModel
 from asr.gmm.training import TrainingState
+from asr.progress import Progress, silent
 from asr.tensor_file import read_tensors, write_tensors
 
 MODEL, ALIGNMENTS, TRANSFORMS = "model", "alignments.safetensors", "transforms.safetensors"
@@ -66,6 +69,22 @@ def read_state(folder: Path) -> TrainingState:
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{folder / STATE} is damaged ({error}): delete {folder}") from error
     return TrainingState(iteration, model, alignments, transforms, loglike)
+
+
+def read_aligned(
+    folder: Path, speech: Sequence[Spoken], progress: Progress = silent
+) -> tuple[TrainingState, Corpus, dict[str, Alignment]]:
+    """A system with the speech that it was trained on, and its alignments of that.
+
+    Raises:
+        ModelError, DataError: something is missing or damaged, or nothing of it is aligned.
+    """
+    state = read_state(folder)
+    corpus = Corpus.read(speech, state.model.front_end, progress)
+    aligned = {name: a for name, a in state.alignments.items() if name in corpus.cepstra.frames}
+    if not aligned:
+        raise DataError(f"{folder} has aligned none of these utterances: train it on them")
+    return state, corpus, aligned
 
 
 def write_report(folder: Path, report: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ from asr.gmm.adapted import align_adapted
 from asr.gmm.alignment import Alignment
 from asr.gmm.corpus import Corpus, Transforms
 from asr.gmm.features import Spoken
-from asr.gmm.folder import read_state
+from asr.gmm.folder import read_aligned
 from asr.gmm.model import GmmModel
 from asr.hybrid.model import HybridModel
 from asr.hybrid.pretrained import pretrained_layers
@@ -33,11 +33,10 @@ from asr.training.batch import Example
 from asr.training.config import TrainConfig
 from asr.training.cross_entropy import CrossEntropy
 from asr.training.distributed import is_first_process
-from asr.training.evaluation import DevSet, Evaluation
+from asr.training.evaluation import DEV, DevSet, Evaluation, watching
 from asr.training.source import MemoryBatches
 from asr.training.trainer import Summary, train
 
-DEV = "dev"
 Pretraining = Literal["none", "rbm", "autoencoder"]
 
 
@@ -142,26 +141,26 @@ def train_hybrid(
     config = config or HybridConfig()
     if untranscribed and config.pretrain == "none":
         raise UsageError("untranscribed speech is for pre-training: choose rbm or autoencoder")
-    state = read_state(system)
+    state, corpus, aligned = read_aligned(system, speech, lambda d, w: progress(0.1 * d, w))
     model = state.model
-    corpus = Corpus.read(speech, model.front_end, lambda d, w: progress(0.1 * d, w))
-    aligned = {name: a for name, a in state.alignments.items() if name in corpus.cepstra.frames}
-    if not aligned:
-        raise DataError(f"{system} has aligned none of these utterances: train it on them")
     unused = {name: f"{system} has not aligned it" for name in corpus.ids if name not in aligned}
     unused |= corpus.failures
     examples = _examples(corpus, model, aligned, state.transforms)
     network = Mlp(config.network(model))
-    _normalise(network, [example.feats for example in examples])
     pretrained = 0
-    if config.pretrain != "none":
+    if config.pretrain == "none":
+        _normalise(network, [example.feats for example in examples])
+    else:
         stack, pretrained = pretrained_layers(
             model, {one.id: one.feats for one in examples}, untranscribed, config.context,
             config.greedy(), work, lambda d, w: progress(0.1 + 0.3 * d, w), device,
         )  # fmt: skip
         stack.initialise(network.hidden_layers())
         network.normalise_input(stack.mean, stack.deviation)
-    training, evaluations = _watched(config.training, model, dev)
+    evaluations: dict[str, Evaluation] = {}
+    if dev:
+        evaluations[DEV] = _dev_set(config.training, model, dev)
+    training = watching(config.training, evaluations)
     begin = {"system": system.name, "data": _fingerprint(examples)}
     summary = train(
         network, CrossEntropy(), MemoryBatches(examples, training.max_frames, training.seed),
@@ -194,20 +193,12 @@ def _examples(
     return found
 
 
-def _watched(
-    training: TrainConfig, model: GmmModel, dev: Sequence[Spoken]
-) -> tuple[TrainConfig, dict[str, Evaluation]]:
-    """The options with the dev set's loss watched, and the dev set as the system aligns it."""
-    from dataclasses import replace
-
-    if not dev:
-        return training, {}
+def _dev_set(training: TrainConfig, model: GmmModel, dev: Sequence[Spoken]) -> DevSet:
+    """As the system aligns it."""
     corpus = Corpus.read(dev, model.front_end)
     state = align_adapted(model, corpus)
     examples = _examples(corpus, model, state.alignments, state.transforms)
-    batches = MemoryBatches(examples, training.max_frames, shuffle=False)
-    watch = training.watch or f"{DEV}/loss"
-    return replace(training, watch=watch), {DEV: DevSet(batches, CrossEntropy())}
+    return DevSet(MemoryBatches(examples, training.max_frames, shuffle=False), CrossEntropy())
 
 
 def _normalise(network: Mlp, feats: Sequence[Tensor]) -> None:

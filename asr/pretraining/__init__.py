@@ -5,6 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+NETWORK_FOLDER = "network"
+"""Within what ``asr pretrain --kind masked`` writes."""
+
 _WHERE = {
     "AutoencoderConfig": "autoencoder",
     "FramePool": "frames",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import nn
@@ -29,8 +29,17 @@ class DevSet:
     objective: Objective
 
 
+DEV, GUARD = "dev", "guard"
+"""Names of the set whose best weights are kept, and of what must not be forgotten."""
 Evaluation = DevSet | Callable[[nn.Module], Mapping[str, float]]
 """A set, or a function of the network (in evaluation mode) that returns numbers, such as a CER."""
+
+
+def watching(training: TrainConfig, sets: Container[str]) -> TrainConfig:
+    """The options, with the dev set's loss watched and the guard's guarded, where there are any."""
+    watch = training.watch or (f"{DEV}/loss" if DEV in sets else "")
+    guard = training.guard or (f"{GUARD}/loss" if GUARD in sets else "")
+    return replace(training, watch=watch, guard=guard)
 
 
 def evaluate(

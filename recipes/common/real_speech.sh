@@ -118,14 +118,12 @@ if wanted 13; then gmm sat lda; fi
 # What networks are pre-trained on beside the training speech: a data directory without texts.
 untranscribed=(${untranscribed:+"$untranscribed"})
 if wanted 14; then
+    given=()
     if [[ $pretrain =~ ^(rbm|autoencoder)$ ]]; then
         inputs+=("${untranscribed[@]/#/--input=}")
-        dnn sat --licence "$terms" --attribution "$title" --pretrain "$pretrain" \
-            ${untranscribed:+--untranscribed "${untranscribed[@]}"}
-        name_data
-    else
-        dnn sat --licence "$terms" --attribution "$title"
+        given=(--pretrain "$pretrain" ${untranscribed:+--untranscribed "${untranscribed[@]}"})
     fi
+    dnn sat --licence "$terms" --attribution "$title" "${given[@]}"
 fi
 
 if wanted 20; then ivectors; fi

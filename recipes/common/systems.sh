@@ -36,21 +36,27 @@ gmm() {
         ${previous:+--from "$exp/$previous"} "${config[@]}"
 }
 
-# dnn PREVIOUS [OPTION...]: a network by cross-entropy on the alignments of a GMM system.
+# network NAME COMMAND PREVIOUS [OPTION...]: by an `asr` command, from the alignments of a GMM system.
+network() {
+    local name=$1 command=$2 previous=$3
+    once "$name" "${inputs[@]}" "${dev[@]/#/--input=}" --input "$exp/$previous" \
+        --output "$exp/$name" --scratch "$exp/$name.work" -- \
+        $train_cmd python -m asr "$command" "${train[@]}" "$exp/$name" --system "$exp/$previous" \
+        --dev "${dev[@]}" --device "${device:-cpu}" --threads "$nj" "${config[@]}" "${@:4}"
+    name_data
+}
+
+# dnn PREVIOUS [OPTION...]: a network by cross-entropy.
 dnn() {
-    local previous=$1
     configured "$conf/dnn.conf"
-    once dnn "${inputs[@]}" "${dev[@]/#/--input=}" --input "$exp/$previous" \
-        --output "$exp/dnn" --scratch "$exp/dnn.work" -- \
-        $train_cmd python -m asr train-dnn "${train[@]}" "$exp/dnn" --system "$exp/$previous" \
-        --dev "${dev[@]}" --device "${device:-cpu}" --threads "$nj" "${config[@]}" "${@:2}"
+    network dnn train-dnn "$@"
 }
 
 # A network that has guessed hidden stretches of speech, for `chain` to begin with.
 masked() {
-    local given=() network=$conf/network.json
+    local given=() size=$conf/network.json
     configured "$conf/masked.conf"
-    [ ! -f "$network" ] || given+=(--network "$(<"$network")")
+    [ ! -f "$size" ] || given+=(--network "$(<"$size")")
     [ ! -d "$exp/ivectors" ] || given+=(--ivector "$exp/ivectors")
     once masked "${inputs[@]}" "$@" --output "$exp/masked" --scratch "$exp/masked.work" -- \
         $train_cmd python -m asr pretrain --kind masked "${train[@]}" "${untranscribed[@]}" \
@@ -64,38 +70,27 @@ ivectors() {
         $train_cmd python -m asr train-ivector "${train[@]}" "$exp/ivectors" "${config[@]}"
 }
 
-# chain PREVIOUS [OPTION...]: a TDNN-F by LF-MMI, from the alignments of a GMM system.
+# chain PREVIOUS [OPTION...]: a TDNN-F by LF-MMI.
 chain() {
-    local previous=$1 given=() network=$conf/network.json name
+    local given=() size=$conf/network.json masked='' name
     configured "$conf/chain.conf"
-    [ ! -f "$network" ] || given+=(--network "$network")
+    [ "${pretrain:-none}" != masked ] || masked=$exp/masked
+    [ ! -f "$size" ] || given+=(--network "$size")
     [ ! -d "$exp/ivectors" ] || given+=(--ivectors "$exp/ivectors")
     [ -z "$lm" ] || given+=(--lm "$lm")
-    local masked=''
-    [ "${pretrain:-none}" != masked ] || masked=$exp/masked
     [ -z "$masked" ] || given+=(--pretrained "$masked")
-    for name in "$network" "$exp/ivectors" "$masked" "$lm"; do
+    for name in "$size" "$exp/ivectors" "$masked" "$lm"; do
         [ -z "$name" ] || [ ! -e "$name" ] || inputs+=(--input "$name")
     done
-    once chain "${inputs[@]}" "${dev[@]/#/--input=}" --input "$exp/$previous" \
-        --output "$exp/chain" --scratch "$exp/chain.work" -- \
-        $train_cmd python -m asr train "${train[@]}" "$exp/chain" --system "$exp/$previous" \
-        --dev "${dev[@]}" "${given[@]}" --device "${device:-cpu}" --threads "$nj" \
-        "${config[@]}" "${@:2}"
-    name_data
+    network chain train "$@" "${given[@]}"
 }
 
 # encoder PREVIOUS [OPTION...]: the upper layers of a pre-trained encoder by LF-MMI.
 encoder() {
-    local previous=$1 given=() network=$conf/encoder.json
+    local given=() size=$conf/encoder.json
     configured "$conf/encoder.conf"
-    [ ! -f "$network" ] || { given+=(--network "$network"); inputs+=(--input "$network"); }
-    once encoder "${inputs[@]}" "${dev[@]/#/--input=}" --input "$exp/$previous" \
-        --output "$exp/encoder" --scratch "$exp/encoder.work" -- \
-        $train_cmd python -m asr train "${train[@]}" "$exp/encoder" --system "$exp/$previous" \
-        --dev "${dev[@]}" "${given[@]}" --device "${device:-cpu}" --threads "$nj" \
-        "${config[@]}" "${@:2}"
-    name_data
+    [ ! -f "$size" ] || { given+=(--network "$size"); inputs+=(--input "$size"); }
+    network encoder train "$@" "${given[@]}"
 }
 
 # decode SYSTEM CORPUS SET; GMMs take the language model `lm`, or the shipped one where that is empty.

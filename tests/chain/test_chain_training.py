@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mono_system import mono_system
 from test_finetuning import Sample, shipped_speech
 
 from asr.bundle import open_bundle
 from asr.chain_training import ChainConfig, context_tree, train_chain
 from asr.errors import DataError, UsageError
-from asr.gmm.systems import SystemConfig, build, schedule
-from asr.gmm.viterbi import AlignConfig
 from asr.hmm.pdf_table import monophones
 from asr.hmm.topology import CHAIN, CLASSICAL, NUM_PHONES
 from asr.training.config import TrainConfig
@@ -24,11 +22,7 @@ NETWORK = {"kind": "tdnnf", "dim": 48, "bottleneck": 16, "strides": [1, 0, 3], "
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("gmm") / "mono"
-    # so few utterances of so different voices: nothing is lost by the beam, on any processor
-    loop = replace(schedule("mono", 6, 60), align=AlignConfig(beam=1000.0, retry_beam=0.0))
-    build(SystemConfig("mono", loop=loop), shipped_speech(), out)
-    return out
+    return mono_system(tmp_path_factory.mktemp("gmm") / "mono")
 
 
 def test_a_model_from_nothing(system: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mono_system import mono_system
 from test_finetuning import shipped_speech
 
 from asr.acoustic.mlp import log_priors
@@ -17,8 +18,6 @@ from asr.errors import DataError, ModelError, UsageError
 from asr.gmm.corpus import Corpus
 from asr.gmm.decoding import GmmDecoder
 from asr.gmm.folder import read_state
-from asr.gmm.systems import SystemConfig, build, schedule
-from asr.gmm.viterbi import AlignConfig
 from asr.hybrid.model import HybridModel, is_hybrid
 from asr.hybrid.training import HybridConfig, HybridReport, Pretraining, train_hybrid
 from asr.lm.binary import load_model
@@ -30,10 +29,7 @@ CONFIG = HybridConfig(layers=2, dim=48, context=3, training=TRAINING)
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("gmm") / "mono"
-    loop = replace(schedule("mono", 6, 60), align=AlignConfig(beam=1000.0, retry_beam=0.0))
-    build(SystemConfig("mono", loop=loop), shipped_speech(), out)
-    return out
+    return mono_system(tmp_path_factory.mktemp("gmm") / "mono")
 
 
 @pytest.fixture(scope="module")
