@@ -1,5 +1,5 @@
 # Sourced by the recipes on published corpora, which set `title` and `corpora` (names that
-# `asr data from-corpus` knows). Stages: 0 corpus, 1 data, 2 adapt the default model, 10 monophones,
+# `asr data from-corpus` knows). Stages: 0 corpus, 1 data, 2 adapt an imported Kaldi model, 10 monophones,
 # 11 triphones, 12 LDA+MLLT, 13 SAT, 14 DNN by cross-entropy, 20 i-vector extractor, 21 TDNN-F by LF-MMI, 22 pre-trained
 # encoder by LF-MMI, 30 decode, 31 score, 40 RESULTS.md.
 . recipes/common/recipe.sh
@@ -8,7 +8,7 @@ stages=(0 1 2 10 11 12 13 14 20 21 22 30 31 40)
 options=(stage stop-stage corpus work nj device init guard phone-text pretrain untranscribed sets systems conf limit-utterances)
 stage=0 stop_stage=40
 corpus='' work=build/${recipe#recipes/}
-nj=2 device=cpu init=ko guard='' phone_text='' pretrain=none untranscribed=''
+nj=2 device=cpu init=ko-kaldi guard='' phone_text='' pretrain=none untranscribed=''
 sets="dev test" systems=$known_systems conf=$recipe/conf limit_utterances=''
 command="bash $recipe/run.sh${*:+ $*}"
 parse_options "$@"

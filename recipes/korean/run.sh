@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Both published corpora together: the default model adapted, and systems from scratch.
+# Both published corpora together: the imported Kaldi model adapted, and systems from scratch.
 #   bash recipes/korean/run.sh [--corpus DIR] [--stage N] [--stop-stage M]
-# Stages: 0 corpus, 1 data, 2 adapt the default model, 10 monophones, 11 triphones, 12 LDA+MLLT,
+# Stages: 0 corpus, 1 data, 2 adapt an imported Kaldi model, 10 monophones, 11 triphones, 12 LDA+MLLT,
 # 13 SAT, 14 DNN by cross-entropy, 20 i-vector extractor, 21 TDNN-F by LF-MMI, 22 pre-trained
 # encoder by LF-MMI (pip install 'malsori[encoder]'), 30 decode, 31 score, 40 RESULTS.md. What is done
 # already is skipped.
@@ -9,7 +9,7 @@
 #   --work DIR        for all that is made (build/korean)
 #   --nj N            processor threads, and sounds recognised at once (2)
 #   --device D        cpu, cuda or cuda:N, for networks (cpu)
-#   --init MODEL      the model that is adapted (ko)
+#   --init MODEL      the model that is adapted (ko-kaldi)
 #   --guard DATA      speech that adaptation must not make it forget: a data directory
 #   --phone-text FILE sentences, one a line, of what else people say: helps adaptation
 #   --pretrain HOW    networks begin with what they learn of speech without texts: none, rbm or
