@@ -42,7 +42,7 @@ from asr.gmm.folder import read_aligned
 from asr.graph.emissions import EmissionModel
 from asr.graph.hcl import HclGraph
 from asr.graph.lexicon import LexiconConfig
-from asr.graph_building import graph_tensors, licences, tree_section
+from asr.graph_building import attributions, graph_tensors, licences, tree_section
 from asr.hmm.context import ContextTree
 from asr.hmm.pdf_table import PdfTable
 from asr.hmm.topology import SILENCE_ID, SURFACE_PHONES
@@ -303,7 +303,7 @@ def _write(
         language="ko",
         sample_rate=model.front_end.sample_rate,
         licence=licences(licence or "that of the speech it was trained on", model.lm),
-        attribution="; ".join(filter(None, (attribution, model.lm.attribution))),
+        attribution=attributions(attribution, model.lm),
         sections=sections,
     )
     write_bundle(out, manifest, tensors)

@@ -18,6 +18,7 @@ from asr.bundle import (
     LM_FILE,
     TREE_FILE,
     Bundle,
+    Manifest,
     open_bundle,
     write_bundle,
 )
@@ -52,6 +53,19 @@ def graph_tensors(
 def licences(acoustic: str, lm: LmAutomaton) -> str:
     """What a bundle says of the terms of its two parts."""
     return f"acoustic model: {acoustic}{_LM_LICENCE}{lm.licence or UNKNOWN_LICENCE}"
+
+
+def attributions(acoustic: str, lm: LmAutomaton) -> str:
+    """Whom a bundle names for its two parts."""
+    return "; ".join(filter(None, (acoustic, lm.attribution)))
+
+
+def acoustic_terms(manifest: Manifest) -> tuple[str, str]:
+    """Licence and attribution of a model without what concerns its language model."""
+    licence = manifest.licence.partition(_LM_LICENCE)[0].removeprefix("acoustic model: ")
+    lm = manifest.sections.get("lm", {}).get("attribution", "")
+    kept = manifest.attribution.replace(lm, "", 1) if lm else manifest.attribution
+    return licence, "; ".join(part for part in kept.split("; ") if part)
 
 
 def tree_section(phones: PhoneTable) -> dict[str, Any]:
@@ -133,9 +147,11 @@ def rebuild(
         },
     )
     if lm is not None:
-        acoustic = manifest.licence.partition(_LM_LICENCE)[0].removeprefix("acoustic model: ")
+        acoustic = acoustic_terms(bundle.manifest)
         manifest = replace(
-            manifest, licence=licences(acoustic, automaton), attribution=automaton.attribution
+            manifest,
+            licence=licences(acoustic[0], automaton),
+            attribution=attributions(acoustic[1], automaton),
         )
     progress(0.9, "writing the bundle")
     write_bundle(out, manifest, tensors)

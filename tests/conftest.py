@@ -17,10 +17,10 @@ WHOLE_RECIPE = "whole_recipe"
 
 @pytest.fixture(scope="session")
 def korean_model() -> Path:
-    """The default model's bundle in the user's cache, built there if this is its first use."""
+    """The imported Kaldi model's bundle in the user's cache, built there if this is its first use."""
     from asr.models import resolve
 
-    return resolve("ko")
+    return resolve("ko-kaldi")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

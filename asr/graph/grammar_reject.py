@@ -30,7 +30,7 @@ WINDOW = 12
 class RejectConfig:
     """The calibration; made by ``tools/bench/grammar.py --fit`` on train and dev of two corpora.
 
-    It holds for the model ``ko`` with its own decoder options in the free search, and for scale 1
+    It holds for the model ``ko-kaldi`` with its own decoder options in the free search, and for scale 1
     without bonuses in the grammar's.
 
     Attributes:

@@ -4,7 +4,7 @@
         --root ../shared/speech --lms build/decoder --output build/decoder/emotiontts.test.json
     python recipes/decoder/ablate.py table build/decoder/*.test.json > recipes/decoder/RESULTS.md
 
-The acoustic scores of every utterance are computed once, by the model `ko`; each variant then has
+The acoustic scores of every utterance are computed once, by the model `ko-kaldi`; each variant then has
 its own graph, language model and options. Scores are those of `asr.score`, both sides in their
 spoken form (pansori's references read out by `asr.hangul.normalize.to_spoken`).
 """
@@ -64,7 +64,7 @@ class Variant:
     larger: str = ""
 
 
-ALL = "all of it: the model `ko`"
+ALL = "all of it: the model `ko-kaldi`"
 UNITS = "units of the language model, about 7.6 million n-grams each, search alone"
 SIZES = "size of the language model, search alone"
 VARIANTS = (
@@ -104,7 +104,7 @@ class Spoken:
 
 def spoken(root: Path, corpus: str, split: str) -> list[Spoken]:
     """Every utterance of a split, scored by the acoustic model of `ko`."""
-    model = asr.load("ko")
+    model = asr.load("ko-kaldi")
     read_out: Callable[[str], str] = to_spoken if corpus == "pansori" else str
     result = []
     for utterance in tqdm(load_split(root, corpus, split), desc="acoustic scores", disable=None):
@@ -221,7 +221,7 @@ HEADER = """\
 
     bash recipes/decoder/run.sh --stage 0
 
-makes this page. One thread; the acoustic model of `ko` untouched; spoken form on both sides, NFC,
+makes this page. One thread; the acoustic model of `ko-kaldi` untouched; spoken form on both sides, NFC,
 Hangul syllables, Latin letters and digits kept. CER counts characters without spaces. RTF is
 processor time of search and rescoring alone over sound time (features, i-vector and network add
 about 0.008). Options were chosen on `train` and `dev`.

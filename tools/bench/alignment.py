@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=150, help="of each corpus (default: 150)")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    aligner, model = load_aligner("ko"), load("ko")
+    aligner, model = load_aligner("ko-kaldi"), load("ko-kaldi")
     for corpus in args.corpus:
         rng = random.Random(args.seed)
         found = [one for split in args.split for one in load_split(args.root, corpus, split)]

@@ -146,7 +146,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--corpus", choices=sorted(CORPUS_FOLDERS), default="emotiontts")
     parser.add_argument("--split", choices=["train", "dev", "test"], default="dev")
     parser.add_argument("--lm", type=Path, required=True, help="pruned LM over the model's units")
-    parser.add_argument("--model", default="ko", help="model name or bundle folder")
+    parser.add_argument("--model", default="ko-kaldi", help="model name or bundle folder")
     parser.add_argument("--device", help="cpu, cuda or cuda:N; default: cuda if there is one")
     parser.add_argument("--limit", type=int, help="only the first N utterances")
     parser.add_argument("--seconds", type=float, help="repeat until so much sound (GPU: 10000)")

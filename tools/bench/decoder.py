@@ -264,7 +264,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--root", type=Path, required=True, help="folder with splits.json")
     parser.add_argument("--lm", type=Path, required=True, help="small language model")
-    parser.add_argument("--model", default="ko", help="model name or bundle folder")
+    parser.add_argument("--model", default="ko-kaldi", help="model name or bundle folder")
     parser.add_argument(
         "--splits",
         nargs="+",

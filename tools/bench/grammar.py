@@ -323,7 +323,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--root", type=Path, required=True, help="folder with splits.json")
     parser.add_argument("--split", nargs="+", choices=["train", "dev", "test"], required=True)
-    parser.add_argument("--model", default="ko", help="model name or bundle folder")
+    parser.add_argument("--model", default="ko-kaldi", help="model name or bundle folder")
     parser.add_argument("--grammars", type=int, default=2, help="random grammars a condition")
     parser.add_argument("--conditions", nargs="+", choices=list(CONDITIONS), default=[*CONDITIONS])
     parser.add_argument("--seed", type=int, default=1)

@@ -82,7 +82,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--root", type=Path, required=True, help="folder with splits.json")
     parser.add_argument("--split", default="emotiontts:train", metavar="CORPUS:SPLIT")
-    parser.add_argument("--model", default="ko", help="model name or bundle folder")
+    parser.add_argument("--model", default="ko-kaldi", help="model name or bundle folder")
     parser.add_argument("--utterances", type=int, default=64)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)

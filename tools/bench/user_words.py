@@ -322,7 +322,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="TEXT",
         help="take only names that do not occur in these files",
     )
-    parser.add_argument("--model", default="ko", help="model name or bundle folder")
+    parser.add_argument("--model", default="ko-kaldi", help="model name or bundle folder")
     parser.add_argument("--limit", type=int, help="only the first N utterances of each corpus")
     parser.add_argument(
         "--synthetic",
