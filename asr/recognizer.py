@@ -5,7 +5,7 @@
 >>> model = load("ko")
 >>> result = model.transcribe(shipped("samples") / "human-digits-6789.flac")
 >>> result.model, round(result.duration, 1)
-('ko-whisper', 2.9)
+('ko-kaldi', 2.9)
 >>> result.text == " ".join(word.text for word in result.words)
 True
 >>> 0 <= result.words[0].start < result.words[0].end <= result.duration
@@ -46,7 +46,7 @@ def load(name_or_path: str | Path = "ko", device: str = "cpu") -> Model:
     """Load a model by name or from a bundle folder.
 
     Args:
-        name_or_path: a name ("ko" or "ko-kaldi"; built on first use from installed packages and
+        name_or_path: a name ("ko" or "ko-whisper"; built on first use from installed packages and
             kept in the user's cache) or the path of a bundle written by ``asr import-kaldi``.
         device: where the network runs: "cpu", "cuda" or "cuda:N".
 
