@@ -17,7 +17,7 @@ WHOLE_RECIPE = "whole_recipe"
 
 @pytest.fixture(scope="session")
 def korean_model() -> Path:
-    """The imported Kaldi model's bundle in the user's cache, built there if this is its first use."""
+    """The imported Kaldi model in the user's cache, built there if this is its first use."""
     from asr.models import resolve
 
     return resolve("ko-kaldi")

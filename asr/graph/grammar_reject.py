@@ -30,8 +30,8 @@ WINDOW = 12
 class RejectConfig:
     """The calibration; made by ``tools/bench/grammar.py --fit`` on train and dev of two corpora.
 
-    It holds for the model ``ko-kaldi`` with its own decoder options in the free search, and for scale 1
-    without bonuses in the grammar's.
+    It holds for the model ``ko-kaldi`` with its own decoder options in the free search, and for
+    scale 1 without bonuses in the grammar's.
 
     Attributes:
         threshold: what is in the grammar with a lower probability is rejected.
