@@ -303,7 +303,7 @@ def _write(
         language="ko",
         sample_rate=model.front_end.sample_rate,
         licence=licences(licence or "that of the speech it was trained on", model.lm),
-        attribution=attributions(attribution, model.lm),
+        attribution=attributions(attribution, model.lm.attribution),
         sections=sections,
     )
     write_bundle(out, manifest, tensors)

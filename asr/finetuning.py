@@ -21,7 +21,7 @@ from asr.chain.objective import LfMmiConfig
 from asr.chain.supervision import TextSupervision
 from asr.errors import DataError
 from asr.graph.hcl import HclGraph
-from asr.graph_building import read_emissions
+from asr.graph_building import attributions, read_emissions
 from asr.lfmmi_training import (
     LfMmiTrainingConfig,
     TrainingReport,
@@ -170,7 +170,7 @@ def _write(
         bundle.manifest,
         name=name or f"{bundle.manifest.name}-tuned",
         licence="; trained on: ".join(filter(None, (bundle.manifest.licence, licence))),
-        attribution="; ".join(filter(None, (bundle.manifest.attribution, attribution))),
+        attribution=attributions(bundle.manifest.attribution, attribution),
         sections={
             **sections,
             "acoustic": {**sections["acoustic"], **description},

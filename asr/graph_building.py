@@ -55,9 +55,9 @@ def licences(acoustic: str, lm: LmAutomaton) -> str:
     return f"acoustic model: {acoustic}{_LM_LICENCE}{lm.licence or UNKNOWN_LICENCE}"
 
 
-def attributions(acoustic: str, lm: LmAutomaton) -> str:
-    """Whom a bundle names for its two parts."""
-    return "; ".join(filter(None, (acoustic, lm.attribution)))
+def attributions(*parts: str) -> str:
+    """Whom a bundle names for all its parts; some may name nobody."""
+    return "; ".join(filter(None, parts))
 
 
 def acoustic_terms(manifest: Manifest) -> tuple[str, str]:
@@ -65,7 +65,7 @@ def acoustic_terms(manifest: Manifest) -> tuple[str, str]:
     licence = manifest.licence.partition(_LM_LICENCE)[0].removeprefix("acoustic model: ")
     lm = manifest.sections.get("lm", {}).get("attribution", "")
     kept = manifest.attribution.replace(lm, "", 1) if lm else manifest.attribution
-    return licence, "; ".join(part for part in kept.split("; ") if part)
+    return licence, attributions(*kept.split("; "))
 
 
 def tree_section(phones: PhoneTable) -> dict[str, Any]:
@@ -147,11 +147,11 @@ def rebuild(
         },
     )
     if lm is not None:
-        acoustic = acoustic_terms(bundle.manifest)
+        licence, attribution = acoustic_terms(bundle.manifest)
         manifest = replace(
             manifest,
-            licence=licences(acoustic[0], automaton),
-            attribution=attributions(acoustic[1], automaton),
+            licence=licences(licence, automaton),
+            attribution=attributions(attribution, automaton.attribution),
         )
     progress(0.9, "writing the bundle")
     write_bundle(out, manifest, tensors)

@@ -3,8 +3,7 @@
     python tools/ship_model.py exp/ko-whisper data/models/ko-whisper
 
 Language model and decoding graph are left out (:mod:`asr.models` puts the shipped ones in on a
-user's machine), and weights are kept as float16. The cross-entropy head, which is for training
-alone, goes too.
+user's machine), and weights are kept as float16.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ import numpy as np
 
 from asr.bundle import ACOUSTIC_FILE, TREE_FILE, open_bundle, write_bundle
 from asr.encoders.known import KNOWN
+from asr.encoders.store import is_known
 from asr.errors import ModelError
-from asr.graph_building import acoustic_terms
+from asr.graph_building import acoustic_terms, attributions
 
 
 def main() -> None:
@@ -29,14 +29,15 @@ def main() -> None:
     args = parser.parse_args()
     bundle = open_bundle(args.model)
     sections = bundle.manifest.sections
-    known = KNOWN.get(sections["features"].get("encoder", {}).get("name"))
-    if known is None:
+    reference = sections["features"].get("encoder", {})
+    if not is_known(reference):
         raise ModelError(f"{args.model} is not on an encoder that every installation has")
+    known = KNOWN[reference["name"]]
     licence, attribution = acoustic_terms(bundle.manifest)
     manifest = replace(
         bundle.manifest,
         licence=f"{licence} (upper layers and head), {known.licence} (encoder {known.name})",
-        attribution="; ".join(filter(None, (attribution, known.attribution))),
+        attribution=attributions(attribution, known.attribution),
         sections={key: value for key, value in sections.items() if key != "lm"},
     )
     weights = {name: _half(array) for name, array in bundle.tensors(ACOUSTIC_FILE).items()}

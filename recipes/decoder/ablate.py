@@ -4,8 +4,8 @@
         --root ../shared/speech --lms build/decoder --output build/decoder/emotiontts.test.json
     python recipes/decoder/ablate.py table build/decoder/*.test.json > recipes/decoder/RESULTS.md
 
-The acoustic scores of every utterance are computed once, by the model `ko-kaldi`; each variant then has
-its own graph, language model and options. Scores are those of `asr.score`, both sides in their
+The acoustic scores of every utterance are computed once, by the model `ko-kaldi`; each variant then
+has its own graph, language model and options. Scores are those of `asr.score`, both sides in their
 spoken form (pansori's references read out by `asr.hangul.normalize.to_spoken`).
 """
 
@@ -103,7 +103,7 @@ class Spoken:
 
 
 def spoken(root: Path, corpus: str, split: str) -> list[Spoken]:
-    """Every utterance of a split, scored by the acoustic model of `ko`."""
+    """Every utterance of a split, scored by the acoustic model of `ko-kaldi`."""
     model = asr.load("ko-kaldi")
     read_out: Callable[[str], str] = to_spoken if corpus == "pansori" else str
     result = []
@@ -221,8 +221,8 @@ HEADER = """\
 
     bash recipes/decoder/run.sh --stage 0
 
-makes this page. One thread; the acoustic model of `ko-kaldi` untouched; spoken form on both sides, NFC,
-Hangul syllables, Latin letters and digits kept. CER counts characters without spaces. RTF is
+makes this page. One thread; the acoustic model of `ko-kaldi` untouched; spoken form on both sides,
+NFC, Hangul syllables, Latin letters and digits kept. CER counts characters without spaces. RTF is
 processor time of search and rescoring alone over sound time (features, i-vector and network add
 about 0.008). Options were chosen on `train` and `dev`.
 """
