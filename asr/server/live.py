@@ -1,0 +1,178 @@
+"""All that the service asks of the recogniser, for live streams and for uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.audio import iter_blocks
+from asr.errors import AudioError, UsageError
+from asr.result import Result, Segment
+
+if TYPE_CHECKING:
+    from asr.recognizer import Model
+
+UPLOAD_BLOCK_SECONDS = 5.0
+"""Sound of an upload that is read between two looks at whether its client is still there."""
+SAMPLE_RATES = (4_000, 192_000)
+_FULL_SCALE = np.float32(1.0 / 32768.0)
+
+
+class Stream(Protocol):
+    """What is used of :class:`asr.recognizer.Stream`."""
+
+    @property
+    def segments(self) -> tuple[Segment, ...]: ...  # noqa: D102
+    def accept(self, samples: NDArray[np.float32]) -> None: ...  # noqa: D102
+    def finish(self) -> Result: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a piece of live sound has brought.
+
+    Attributes:
+        final: segments that have become final.
+        partial: text of what is not final yet.
+    """
+
+    final: tuple[Segment, ...]
+    partial: str = ""
+
+
+def _begin(model: Model, nbest: int) -> Stream:
+    """The one place where a live stream is begun.
+
+    Once streams find end points themselves: ``model.stream(nbest=nbest, live=True)``.
+    """
+    return model.stream(nbest=nbest)
+
+
+def _partial(stream: Stream) -> str:
+    """The one place where text that is not final is asked for.
+
+    Once streams tell it: ``stream.partial().text``. Until then there is none.
+    """
+    return ""
+
+
+class LiveRecognizer:
+    """One live stream of 16-bit PCM at any rate. Its methods may block; one thread at a time.
+
+    Args:
+        model: the shared model, or its view with words or a grammar.
+        sample_rate: of the sound that will come, in Hz.
+        nbest: alternatives of each segment.
+
+    Raises:
+        UsageError: a rate at which nothing is recorded.
+    """
+
+    def __init__(self, model: Model, sample_rate: int, nbest: int = 0) -> None:
+        low, high = SAMPLE_RATES
+        if not low <= sample_rate <= high:
+            raise UsageError(f"sample_rate must be from {low} to {high} Hz, not {sample_rate}")
+        self.sample_rate = sample_rate
+        self.seconds = 0.0
+        self._stream = _begin(model, nbest)
+        self._told = 0
+        self._rest = b""
+        self._resample = None
+        if sample_rate != model.sample_rate:
+            import soxr
+
+            self._resample = soxr.ResampleStream(
+                sample_rate, model.sample_rate, 1, dtype="float32", quality="HQ"
+            )
+
+    def accept(self, pcm: bytes) -> Heard:
+        """Take little-endian 16-bit mono samples; half of one waits for the next call."""
+        samples = self._samples(pcm)
+        if len(samples):
+            self._stream.accept(samples)
+        return Heard(self._new_segments(self._stream.segments), _partial(self._stream))
+
+    def finish(self) -> Heard:
+        """Recognise what is left."""
+        if self._resample is not None:
+            tail = self._resample.resample_chunk(np.zeros(0, np.float32), last=True)
+            if len(tail):
+                self._stream.accept(np.clip(tail, -1.0, 1.0))
+        return Heard(self._new_segments(self._stream.finish().segments))
+
+    def _samples(self, pcm: bytes) -> NDArray[np.float32]:
+        data = self._rest + pcm
+        whole = len(data) // 2 * 2
+        self._rest = data[whole:]
+        samples = np.frombuffer(data[:whole], "<i2").astype(np.float32) * _FULL_SCALE
+        self.seconds += len(samples) / self.sample_rate
+        if self._resample is None:
+            return samples
+        return np.clip(self._resample.resample_chunk(samples), -1.0, 1.0)
+
+    def _new_segments(self, segments: Sequence[Segment]) -> tuple[Segment, ...]:
+        new = tuple(segments[self._told :])
+        self._told = len(segments)
+        return new
+
+
+class UploadRecognizer:
+    """One upload, recognised step by step. One thread at a time.
+
+    Args:
+        model: the shared model, or its view with words.
+        file: the upload, at its beginning.
+        name: how messages name it.
+        most_seconds: the longest sound that is taken.
+    """
+
+    def __init__(self, model: Model, file: BinaryIO, name: str, most_seconds: float) -> None:
+        self.name = name
+        self.seconds = 0.0
+        self._model = model
+        self._most = most_seconds
+        self._stream = model.stream()
+        self._blocks: Iterator[NDArray[np.float32]] = iter_blocks(
+            file, model.sample_rate, block_seconds=UPLOAD_BLOCK_SECONDS
+        )
+        self._told = 0
+
+    def step(self) -> tuple[Segment, ...] | None:
+        """Recognise the next seconds; segments that they brought, or None at the end.
+
+        Raises:
+            AudioError: sound that cannot be read, or that is longer than is taken.
+        """
+        block = next(self._blocks, None)
+        if block is None:
+            return None
+        self.seconds += len(block) / self._model.sample_rate
+        if self.seconds > self._most:
+            raise AudioError(
+                f"the sound is longer than {self._most:g} s, the most that is taken: cut it into"
+                " parts"
+            )
+        self._stream.accept(block)
+        segments = self._stream.segments
+        new, self._told = segments[self._told :], len(segments)
+        return new
+
+    def finish(self) -> Result:
+        """Recognise what is left, and give everything."""
+        return self._stream.finish()
+
+    def close(self) -> None:
+        """Let go of the file and of what was copied from it."""
+        close = getattr(self._blocks, "close", None)
+        if close is not None:
+            close()
+
+
+def warm_up(model: Model) -> None:
+    """Have everything compiled that recognising needs, so that the first client need not wait."""
+    noise = np.random.default_rng(0).normal(0.0, 0.05, model.sample_rate).astype(np.float32)
+    model.transcribe(noise, sample_rate=model.sample_rate)
