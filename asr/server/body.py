@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fastapi import Request
-from fastapi.datastructures import FormData
+from starlette.datastructures import FormData
 from fastapi.exceptions import HTTPException
 
 from asr.server.config import MEGABYTE, ServerConfig

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastapi.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from asr.errors import UsageError
 from asr.graph.bias_words import BiasWord, make_words
