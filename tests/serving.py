@@ -15,14 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from asr import Model, load
 from asr.result import Result, Segment, Word
-
-for module in ("fastapi", "uvicorn", "websockets", "prometheus_client"):
-    pytest.importorskip(module, reason="needs malsori[server]")
-
 from asr.server.app import create_app
 from asr.server.config import ServerConfig
 from asr.server.run import Server, listen

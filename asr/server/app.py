@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.exceptions import HTTPException
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 
 from asr import __version__
 from asr.server import metrics, openai_api, page, subtitles, vosk_api
@@ -19,6 +20,10 @@ from asr.server.service import Service
 if TYPE_CHECKING:
     from asr.recognizer import Model
 
+_NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False, "metrics": False, "logs": False, "auto_configure": False,
+}
+"""What is counted is told to those who ask `/metrics`, and to nobody else."""
 _GONE = 499
 """nginx's number for a client that left; nobody reads it but the metrics."""
 
@@ -35,7 +40,7 @@ def create_app(model: Model, config: ServerConfig | None = None, *, local: bool 
         An ASGI application; ``state.service`` is its :class:`~asr.server.service.Service`.
     """
     service = Service(model, config or ServerConfig(), local=local)
-    app = FastAPI(title="Malsori", version=__version__, openapi_url=None)
+    app = FastAPI(title="Malsori", version=__version__, openapi_url=None, telemetry=_NO_TELEMETRY)
     app.state.service = service
     app.add_middleware(Front, service=service)
     app.add_exception_handler(ApiError, _answer_error)

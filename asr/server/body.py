@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fastapi import Request
-from starlette.datastructures import FormData
 from fastapi.exceptions import HTTPException
+from starlette.datastructures import FormData
 
 from asr.server.config import MEGABYTE, ServerConfig
 from asr.server.errors import ApiError
@@ -46,6 +46,7 @@ class BoundedBody:
         self._deadline = time.monotonic() + config.upload_seconds
         self._bytes = 0
         self.ended = False
+        self._given_up = False
 
     async def __call__(self) -> Message:
         """The next message.
@@ -58,6 +59,7 @@ class BoundedBody:
         try:
             message = await asyncio.wait_for(self._receive(), max(0.0, min(self._idle, left)))
         except TimeoutError:
+            self._given_up = True
             raise ApiError(
                 408,
                 f"the body did not arrive: {self._idle:g} s without a byte, or more than"
@@ -74,6 +76,8 @@ class BoundedBody:
 
     async def discard(self) -> None:
         """Read on and forget, for a while, so that the client comes to read its answer."""
+        if self._given_up:
+            return
         end = time.monotonic() + LINGER_SECONDS
         while not self.ended and (left := end - time.monotonic()) > 0:
             try:

@@ -90,13 +90,13 @@ class WorkPool:
         """Run a step of an upload."""
         return await self._run(self._uploads, step)
 
-    def close(self) -> None:
-        """End the threads once nothing is left to do."""
+    def close(self, seconds: float = 5.0) -> None:
+        """End the threads once nothing is left to do; wait for each no longer than that."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join()
+            thread.join(seconds)
 
     async def _run(self, queue: deque[_Step], step: Callable[[], T]) -> T:
         future: Future[T] = Future()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,9 @@ class Stream(Protocol):
     """What is used of :class:`asr.recognizer.Stream`."""
 
     @property
-    def segments(self) -> tuple[Segment, ...]: ...  # noqa: D102
-    def accept(self, samples: NDArray[np.float32]) -> None: ...  # noqa: D102
-    def finish(self) -> Result: ...  # noqa: D102
+    def segments(self) -> tuple[Segment, ...]: ...
+    def accept(self, samples: NDArray[np.float32]) -> None: ...
+    def finish(self) -> Result: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +137,8 @@ class UploadRecognizer:
         self._model = model
         self._most = most_seconds
         self._stream = model.stream()
-        self._blocks: Iterator[NDArray[np.float32]] = iter_blocks(
-            file, model.sample_rate, block_seconds=UPLOAD_BLOCK_SECONDS
-        )
+        blocks = iter_blocks(file, model.sample_rate, block_seconds=UPLOAD_BLOCK_SECONDS)
+        self._blocks = cast("Generator[NDArray[np.float32], None, None]", blocks)
         self._told = 0
 
     def step(self) -> tuple[Segment, ...] | None:
@@ -167,9 +167,8 @@ class UploadRecognizer:
 
     def close(self) -> None:
         """Let go of the file and of what was copied from it."""
-        close = getattr(self._blocks, "close", None)
-        if close is not None:
-            close()
+        with contextlib.suppress(ValueError):  # a step that runs still lets go when it ends
+            self._blocks.close()
 
 
 def warm_up(model: Model) -> None:

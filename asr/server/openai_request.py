@@ -86,7 +86,7 @@ def prompt_words(prompt: str, most: int) -> tuple[BiasWord, ...]:
     OpenAI's models take a prompt as the text that went before; what callers put there to help are
     mostly lists of names. Sentences in it are left out.
 
-    >>> [word.written for word in prompt_words("가산디지털단지역, KBS, 어제 하던 말을 계속하자면.", 9)]
+    >>> [word.written for word in prompt_words("가산디지털단지역, KBS, 하던 말을 또 해 보자.", 9)]
     ['가산디지털단지역', 'KBS']
     """
     words: list[BiasWord] = []

@@ -25,6 +25,8 @@ KEEP_ALIVE_SECONDS = 15
 PING_SECONDS = 20.0
 PONG_SECONDS = 60.0
 """A busy stream does not read, and so cannot see the answer to a ping, until its turn comes."""
+MOST_FLUSH_SECONDS = 5
+"""After all is answered, the longest that answers may take to be sent off."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -51,7 +53,6 @@ class Server(uvicorn.Server):
             proxy_headers=bool(config.trusted_proxy),
             forwarded_allow_ips=config.trusted_proxy or None,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=max(1, round(config.grace_seconds)),
             ws_max_size=config.frame_bytes,
             ws_ping_interval=PING_SECONDS,
             ws_ping_timeout=PONG_SECONDS,
@@ -64,9 +65,11 @@ class Server(uvicorn.Server):
         """Stop listening, drain, then close what is idle."""
         for server in self.servers:
             server.close()
-        await self.service.drain(lambda: self.force_exit)
+        answered = await self.service.drain(lambda: self.force_exit)
+        patience = MOST_FLUSH_SECONDS if answered else 0
+        self.config.timeout_graceful_shutdown = patience
         await super().shutdown(sockets)
-        self.service.pool.close()
+        self.service.pool.close(patience)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import openai
 import pytest
 from serving import Running, real_model, running
 
@@ -12,8 +13,6 @@ from asr import Model
 from asr.cli.main import main
 from asr.data_files import shipped
 from asr.result import Result
-
-openai = pytest.importorskip("openai", reason="needs malsori[test]")
 
 SAMPLE = "synthetic-espeak-1.flac"
 

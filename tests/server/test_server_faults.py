@@ -143,7 +143,7 @@ def test_long_sound_is_refused(model: ObedientModel, sound: bytes) -> None:
 def test_slow_headers_are_cut_off(model: ObedientModel) -> None:
     with running(model, header_seconds=0.5) as service, service.socket() as client:
         began = time.monotonic()
-        with pytest.raises(OSError):  # noqa: PT012
+        with pytest.raises(OSError):
             for letter in b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: " + b"a" * 200:
                 client.send(bytes([letter]))
                 time.sleep(0.02)
@@ -154,7 +154,7 @@ def test_slow_headers_of_a_second_request_are_cut_off(model: ObedientModel) -> N
     with running(model, header_seconds=0.5) as service, service.socket() as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert client.recv(4096).startswith(b"HTTP/1.1 200")
-        with pytest.raises(OSError):  # noqa: PT012
+        with pytest.raises(OSError):
             for _ in range(200):
                 client.send(b"G")
                 time.sleep(0.02)

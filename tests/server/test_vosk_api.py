@@ -66,7 +66,7 @@ def test_a_recording_as_test_py_sends_it(
     service: Running, model: Model, samples: np.ndarray
 ) -> None:
     with connect(service.live) as client:
-        client.send('{ "config" : { "sample_rate" : %d } }' % 16_000)
+        client.send('{ "config" : { "sample_rate" : 16000 } }')
         answers = finals(client, samples, 16_000)
     expected = model.transcribe(shipped("samples") / DIGITS)
     assert " ".join(answer["text"] for answer in answers if answer["text"]) == expected.text
@@ -154,7 +154,7 @@ def test_settings_that_cannot_be_are_refused_with_the_first_sound(
     service: Running, config: str
 ) -> None:
     with connect(service.live) as client:
-        client.send('{"config": %s}' % config)
+        client.send(f'{{"config": {config}}}')
         assert ask(client, b"\0\0")["error"]
 
 

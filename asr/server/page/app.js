@@ -24,6 +24,9 @@ function speak(language) {
   for (const one of document.querySelectorAll("[data-text]")) {
     one.textContent = texts()[one.dataset.text];
   }
+  for (const one of document.querySelectorAll("[data-label]")) {
+    one.setAttribute("aria-label", texts()[one.dataset.label]);
+  }
   element("microphone").textContent = state.stop ? texts().stop : texts().start;
   element("language").textContent = texts().other;
   element("language").lang = texts().otherLang;

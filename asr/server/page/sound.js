@@ -57,7 +57,7 @@ export function wav({ samples, rate }) {
 export class Microphone {
   static async open(take) {
     const media = await navigator.mediaDevices.getUserMedia({
-      audio: { channelCount: 1, echoCancellation: false, autoGainControl: true },
+      audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false },
     });
     let context = newContext(RATE);
     let source;
