@@ -57,7 +57,8 @@ export function wav({ samples, rate }) {
 export class Microphone {
   static async open(take) {
     const media = await navigator.mediaDevices.getUserMedia({
-      audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false },
+      audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false,
+        autoGainControl: false },  // all three change the sound that models were trained on
     });
     let context = newContext(RATE);
     let source;
