@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fastapi.datastructures import Headers
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
+from asr.server.body import BoundedBody
 from asr.server.errors import ApiError
 from asr.server.service import Service
 
@@ -49,9 +50,15 @@ class Front:
         answer = _Answer(scope, send, self._service)
         try:
             self._check(scope)
-            await self._app(scope, receive, answer.send)
+            if scope["type"] == "http" and scope["method"] == "OPTIONS":
+                await Response(status_code=204)(scope, receive, answer.send)
+            else:
+                await self._app(scope, receive, answer.send)
         except ApiError as error:
-            await _refuse(scope, receive, answer.send, error)
+            if scope["type"] == "http":
+                await BoundedBody(receive, 0, self._service.config).discard()
+            response = JSONResponse(error.as_dict(), error.status, error.headers)
+            await response(scope, receive, answer.send)
         finally:
             answer.count()
 
@@ -65,6 +72,8 @@ class Front:
         if not live and scope["method"] in ("GET", "HEAD") and _of_page(path):
             return
         gate.check_origin(headers)
+        if not live and scope["method"] == "OPTIONS":
+            return  # a browser asks whether a page may ask; it sends no key yet
         address = scope["client"][0] if scope.get("client") else ""
         client = gate.client(headers, address, scope.get("subprotocols", ()))
         scope.setdefault("state", {})["client"] = client
@@ -79,6 +88,7 @@ class _Answer:
         self._send = send
         self._metrics = service.metrics
         self._stopping = service.stopping
+        self._gate = service.gate
         self._began = time.perf_counter()
         self._status: int | None = None
 
@@ -86,6 +96,7 @@ class _Answer:
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
             self._status = message["status"]
             message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
+            message["headers"] += self._gate.headers_for(Headers(scope=self._scope))
             if self._stopping.is_set():
                 message["headers"].append((b"connection", b"close"))
         await self._send(message)
@@ -99,11 +110,6 @@ class _Answer:
         self._metrics.request_seconds.labels(route).observe(time.perf_counter() - self._began)
         if self._status in (401, 403, 408, 413, 421, 429, 503):
             self._metrics.refused.labels(str(self._status)).inc()
-
-
-async def _refuse(scope: Any, receive: Receive, send: Send, error: ApiError) -> None:
-    response = JSONResponse(error.as_dict(), error.status, error.headers)
-    await response(scope, receive, send)
 
 
 def _of_page(path: str) -> bool:

@@ -32,7 +32,7 @@ class Metrics:
             ("route",), buckets=_SECONDS, registry=registry,
         )
         self.refused = Counter(
-            "malsori_refused", "Requests and streams refused", ("code",), registry=registry
+            "malsori_refused", "Requests and streams refused", ("status",), registry=registry
         )
         self.sound_seconds = Counter(
             "malsori_sound_seconds", "Seconds of sound recognised", ("kind",), registry=registry

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from asr.errors import AsrError
 from asr.server.config import ServerConfig
@@ -45,7 +46,7 @@ class Server(uvicorn.Server):
         super().__init__(uvicorn.Config(
             app,
             http=_guarded(config),
-            ws="websockets-sansio",
+            ws=_guarded_stream(config),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -159,3 +160,16 @@ def _guarded(config: ServerConfig) -> type[H11Protocol]:
             self._header_timer = self.loop.call_later(config.header_seconds, self.transport.abort)
 
     return GuardedProtocol
+
+
+def _guarded_stream(config: ServerConfig) -> type[WebSocketsSansIOProtocol]:
+    """WebSockets whose end does not wait for a client that takes nothing any more."""
+
+    class GuardedStream(WebSocketsSansIOProtocol):
+        async def run_asgi(self) -> None:
+            try:
+                await super().run_asgi()
+            finally:
+                self.loop.call_later(config.idle_seconds, self.transport.abort)
+
+    return GuardedStream

@@ -97,6 +97,18 @@ class Gate:
             raise ApiError(403, f"pages of {origin} may not use this service: see --allow-origin",
                            code="wrong_origin")
 
+    def headers_for(self, headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+        """What tells a browser that a page of another site, which is allowed, may see an answer."""
+        origin = headers.get("origin", "")
+        if origin.rstrip("/").lower() not in self._origins:
+            return []
+        return [
+            (b"access-control-allow-origin", origin.encode("latin-1")),
+            (b"access-control-allow-headers", b"authorization, content-type"),
+            (b"access-control-allow-methods", b"GET, POST"),
+            (b"vary", b"Origin"),
+        ]
+
     def client(self, headers: Mapping[str, str], address: str, protocols: Iterable[str] = ()
                ) -> str:
         """Who it is that limits count for: a key's number, or an address.

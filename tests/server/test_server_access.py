@@ -7,6 +7,7 @@ import io
 import json
 import urllib.error
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,22 @@ def test_pages_of_other_sites_are_refused(sound: bytes) -> None:
             connect(service.live, origin="https://evil.example")
         with connect(service.live, origin=service.url):
             pass
+
+
+def test_a_page_that_may_ask_may_read(sound: bytes) -> None:
+    """The preflight of a browser, which has no key yet, and the answer itself."""
+    friend = "https://friend.example"
+    with running(ObedientModel(), origins=(friend,), api_keys=KEYS) as service:
+        for origin, allowed in ((friend, friend), ("https://evil.example", None)):
+            connection = HTTPConnection(service.host, service.port)
+            connection.request("OPTIONS", "/v1/audio/transcriptions", headers={
+                "Origin": origin, "Access-Control-Request-Headers": "authorization"})
+            response = connection.getresponse()
+            assert response.getheader("Access-Control-Allow-Origin") == allowed
+            assert response.status == (204 if allowed else 403)
+            connection.close()
+        _, _, header = service.post(sound, Origin=friend, **BEARER)
+        assert header["access-control-allow-origin"] == friend
 
 
 def test_other_names_are_refused_on_loopback(sound: bytes) -> None:

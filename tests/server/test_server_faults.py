@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import struct
 import threading
 import time
@@ -17,6 +18,8 @@ import soundfile
 from serving import ObedientModel, Running, form, running, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+
+import asr.server.live
 
 SECOND = b"\0\0" * 16_000
 
@@ -58,7 +61,7 @@ def test_a_full_queue_refuses_and_the_rest_is_answered(model: ObedientModel, sou
         for one in accepted:
             assert one.result()[:2][1]["text"] == "말 말 말"
         assert service.post(sound)[0] == 200
-        assert service.metric('malsori_refused_total{code="503"}') == 1
+        assert service.metric('malsori_refused_total{status="503"}') == 1
 
 
 def test_live_sound_goes_before_uploads(model: ObedientModel, sound: bytes) -> None:
@@ -125,6 +128,32 @@ def test_a_large_upload_is_refused(model: ObedientModel, said: bool) -> None:
             client.sendall(b"0\r\n\r\n")
         assert b" 413 " in client.recv(4096).partition(b"\r\n")[0]
         until(lambda: service.service.pool.admitted == 0)
+
+
+def test_a_large_upload_without_a_key_sees_why(model: ObedientModel) -> None:
+    """A client that only writes until it is done comes to read that it may not."""
+    with running(model, api_keys=("correct-key",)) as service:
+        status, answer, _ = service.post(bytes(20_000_000))
+        assert (status, answer["error"]["code"]) == (401, "missing_api_key")
+
+
+def test_a_client_that_takes_no_answers_is_given_up(
+    model: ObedientModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answers fill what the system holds for it; then nothing more is kept for it."""
+    monkeypatch.setattr(asr.server.live, "_partial", lambda stream: "말" * 100_000)
+    with running(model, idle_seconds=0.5) as service, service.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(
+            b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        assert b" 101 " in client.recv(1000)
+        client.sendall(struct.pack("!BB4s", 0x82, 0x80, b"\0\0\0\0") * 1000)
+        until(lambda: service.metric("malsori_live_step_seconds_count") > 3)
+        until(lambda: service.service.active == 0)
+        assert service.metric('malsori_streams_ended_total{how="gone"}') == 1
+        until(lambda: not service.server.server_state.connections)
 
 
 def test_long_sound_is_refused(model: ObedientModel, sound: bytes) -> None:
