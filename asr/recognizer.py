@@ -35,6 +35,7 @@ from asr.graph.bias import BiasConfig
 from asr.graph.bias_words import BiasWord, read_words_file
 from asr.graph.grammar import Grammar, load_grammar
 from asr.graph.hcl import HclGraph
+from asr.live import LiveConfig, LiveRecognizer
 from asr.lm.automaton import LmAutomaton
 from asr.models import resolve
 from asr.result import Detail, Result, Segment
@@ -227,11 +228,29 @@ class Model:
         return stream.finish()
 
     def stream(
-        self, *, decoder: DecoderConfig | None = None, nbest: int = 0, jamo: bool = False
+        self,
+        *,
+        decoder: DecoderConfig | None = None,
+        nbest: int = 0,
+        jamo: bool = False,
+        live: bool | LiveConfig = False,
     ) -> Stream:
-        """Begin one utterance (or one long recording) whose samples come piece by piece."""
+        """Begin one utterance (or one long recording) whose samples come piece by piece.
+
+        Args:
+            decoder: search options other than the model's own.
+            nbest: how many alternatives to give of each segment.
+            jamo: whether to give the times of syllables and jamo, too.
+            live: follow the sound as it comes: partial texts, and segments that end where the
+                speaker pauses; or how to (:class:`~asr.live.LiveConfig`).
+        """
         model = self if decoder is None else self.with_options(decoder=decoder)
-        return Stream(model, Detail(nbest, jamo))
+        detail = Detail(nbest, jamo)
+        recognizer = model._recognizer
+        if live is False:
+            return Stream(model, WholeSegments(recognizer, detail))
+        config = None if live is True else live
+        return Stream(model, LiveRecognizer(recognizer, detail, config))
 
     def _blocks(
         self, audio: Source | NDArray[np.generic], sample_rate: int | None, raw: RawFormat | None
@@ -253,16 +272,13 @@ class Model:
 class Stream:
     """One utterance or recording in progress: feed it, then take its result.
 
-    Sound is recognised in segments of at most half a minute, cut at quiet places, so memory stays
-    bounded however long it runs. Not to be shared between threads.
+    Sound is recognised in segments of at most half a minute, so memory stays bounded however long
+    it runs. Not to be shared between threads.
     """
 
-    def __init__(
-        self, model: Model, detail: Detail, segmenting: SegmentingConfig | None = None
-    ) -> None:
+    def __init__(self, model: Model, segments: WholeSegments | LiveRecognizer) -> None:
         self._model = model
-        self._detail = detail
-        self._cutter = SegmentCutter(model.sample_rate, segmenting or SegmentingConfig())
+        self._source = segments
         self._segments: list[Segment] = []
         self._samples = 0
         self._finished = False
@@ -283,18 +299,25 @@ class Stream:
             )
         check_samples(block)
         self._samples += len(block)
-        self._recognise(self._cutter.accept(block))
+        self._segments.extend(self._source.accept(block))
 
     @property
     def segments(self) -> tuple[Segment, ...]:
         """What has been recognised for good so far."""
         return tuple(self._segments)
 
-    def finish(self) -> Result:
-        """Recognise what is left and return everything."""
-        if not self._finished:
-            self._recognise(self._cutter.finish())
-            self._finished = True
+    def partial(self) -> Segment:
+        """What a live stream has heard of the segment in progress; it may still change.
+
+        Its text is '' before anything was said, and always where the stream is not live.
+        """
+        if self._finished or not isinstance(self._source, LiveRecognizer):
+            now = self._samples / self._model.sample_rate
+            return Segment("", now, now)
+        return self._source.partial()
+
+    def result(self) -> Result:
+        """What has been recognised for good so far, as a result."""
         return Result(
             segments=self.segments,
             duration=self._samples / self._model.sample_rate,
@@ -302,8 +325,38 @@ class Stream:
             model=self._model.name,
         )
 
-    def _recognise(self, pieces: Iterable[SoundSegment]) -> None:
+    def finish(self) -> Result:
+        """Recognise what is left and return everything."""
+        if not self._finished:
+            self._segments.extend(self._source.finish())
+            self._finished = True
+        return self.result()
+
+
+class WholeSegments:
+    """Segments of a recording that is cut at its quietest places."""
+
+    def __init__(
+        self,
+        recognizer: SegmentRecognizer,
+        detail: Detail,
+        segmenting: SegmentingConfig | None = None,
+    ) -> None:
+        self._recognizer, self._detail = recognizer, detail
+        self._cutter = SegmentCutter(
+            recognizer.scorer.sample_rate, segmenting or SegmentingConfig()
+        )
+
+    def accept(self, block: NDArray[np.float32]) -> Iterator[Segment]:
+        """Take float32 [n] samples; yield the segments that are complete."""
+        return self._recognised(self._cutter.accept(block))
+
+    def finish(self) -> Iterator[Segment]:
+        """Yield what is left."""
+        return self._recognised(self._cutter.finish())
+
+    def _recognised(self, pieces: Iterable[SoundSegment]) -> Iterator[Segment]:
         for piece in pieces:
-            segment = self._model._recognizer.recognize(piece, self._detail)
+            segment = self._recognizer.recognize(piece, self._detail)
             if segment is not None:
-                self._segments.append(segment)
+                yield segment

@@ -1,0 +1,192 @@
+"""Speech recognised while it is spoken: partial texts, and segments that end where speakers pause.
+
+A search follows the sound a fraction of a second behind it. Where it stands says whether the
+speaker has finished (Kaldi's rules, online2/online-endpoint.h); a finished segment is recognised
+once more as a whole, as a file's is, or the search's own result is taken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.acoustic.live_scorer import LiveScorer, Speaker, WindowConfig, live_scorer
+from asr.decoder.search import Search, Standing
+from asr.errors import UsageError
+from asr.result import Detail, Segment
+from asr.segment_recognizer import SegmentRecognizer
+from asr.segmenting import SoundSegment, quietest
+
+LEAD = 0.3
+"""Seconds of a pause that the next segment begins with, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRule:
+    """One way for a segment to end: all of this must hold.
+
+    Attributes:
+        said: something was said.
+        silence: seconds of silence at its end, at least.
+        final_cost: nats by which the best text that may end here is worse than the best, at most.
+        length: seconds of the segment, at least.
+    """
+
+    said: bool
+    silence: float
+    final_cost: float
+    length: float
+
+    def holds(self, silence: float, length: float, standing: Standing) -> bool:
+        """Whether the segment has ended by this rule."""
+        return (
+            (standing.said or not self.said)
+            and silence >= self.silence
+            and standing.final_cost <= self.final_cost
+            and length >= self.length
+        )
+
+
+KALDI_RULES = (
+    EndpointRule(False, 5.0, math.inf, 0.0),
+    EndpointRule(True, 0.5, 2.0, 0.0),
+    EndpointRule(True, 1.0, 8.0, 0.0),
+    EndpointRule(True, 2.0, math.inf, 0.0),
+    EndpointRule(False, 0.0, math.inf, 20.0),
+)
+"""Kaldi's five rules with its thresholds."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveConfig:
+    """How live speech is followed.
+
+    Attributes:
+        step: seconds of sound that are searched at once.
+        again: recognise a finished segment once more as a whole: as accurate as a file, for some
+            more work at its end.
+        beam: of the search that follows the sound, where segments are recognised again.
+        rules: when a segment ends.
+        window: of networks that hear a whole window at once.
+    """
+
+    step: float = 0.32
+    again: bool = True
+    beam: float = 9.0
+    rules: tuple[EndpointRule, ...] = KALDI_RULES
+    window: WindowConfig = field(default_factory=WindowConfig)
+
+    def __post_init__(self) -> None:
+        if not 0.01 <= self.step <= 10:
+            raise UsageError(f"a live step is from 0.01 to 10 seconds, not {self.step}")
+
+
+class LiveRecognizer:
+    """One recording in progress. Not to be shared between threads.
+
+    Args:
+        recognizer: how segments are recognised.
+        detail: what is told of them.
+        config: how the sound is followed.
+    """
+
+    def __init__(
+        self, recognizer: SegmentRecognizer, detail: Detail, config: LiveConfig | None = None
+    ) -> None:
+        self.config = config or LiveConfig()
+        self._recognizer, self._detail = recognizer, detail
+        self._rate = recognizer.scorer.sample_rate
+        self._step = max(1, round(self.config.step * self._rate))
+        self._speaker = Speaker(recognizer.scorer)
+        self._search_config = recognizer.config
+        if self.config.again:  # its lattice is not needed
+            self._search_config = replace(
+                recognizer.config,
+                beam=min(recognizer.config.beam, self.config.beam),
+                lattice_beam=0.0,
+            )
+        self._waiting = np.zeros(0, np.float32)  # not searched yet
+        self._begin_at(0)
+
+    def accept(self, block: NDArray[np.float32]) -> Iterator[Segment]:
+        """Take float32 [n] samples; yield the segments that have ended."""
+        self._waiting = np.concatenate([self._waiting, block])
+        while len(self._waiting) >= self._step:
+            piece, self._waiting = np.split(self._waiting, [self._step])
+            self._follow(piece)
+            yield from self._ended()
+
+    def finish(self) -> Iterator[Segment]:
+        """Yield the segment in progress, if anything was said."""
+        if len(self._waiting):
+            self._follow(self._waiting)
+            self._waiting = self._waiting[:0]
+        self._advance(self._scorer.finish())
+        yield from self._close(len(self._held), said=self._search.standing().said)
+
+    def partial(self) -> Segment:
+        """The best text so far of the segment in progress; '' where nothing was said yet."""
+        sound = SoundSegment(self._begin / self._rate, self._held, False)
+        found = None
+        if self._search.frames:
+            found = self._recognizer.partial(self._search, self._recognizer.clock(sound))
+        now = (self._begin + len(self._held)) / self._rate
+        return found or Segment("", now, now)
+
+    def _begin_at(self, sample: int) -> None:
+        self._begin = sample
+        self._held = np.zeros(0, np.float32)
+        self._rows: list[NDArray[np.float32]] = []
+        self._scorer: LiveScorer = live_scorer(
+            self._recognizer.scorer, self._speaker, self.config.window
+        )
+        self._search: Search = self._recognizer.search(self._search_config)
+
+    def _follow(self, piece: NDArray[np.float32]) -> None:
+        self._held = np.concatenate([self._held, piece])
+        self._advance(self._scorer.accept(piece))
+
+    def _advance(self, rows: NDArray[np.float32]) -> None:
+        if not len(rows):
+            return
+        if not self.config.again:
+            self._rows.append(rows)
+        self._search.advance(rows)
+
+    def _ended(self) -> Iterator[Segment]:
+        """The segment, if a rule says that it has ended; the next one begins."""
+        frame = self._recognizer.scorer.frame_seconds
+        standing = self._search.standing()
+        silence, length = standing.silence * frame, self._search.frames * frame
+        if not any(rule.holds(silence, length, standing) for rule in self.config.rules):
+            return
+        if silence > 0:
+            cut = round((length - min(LEAD, silence / 2)) * self._rate)
+        else:  # in the midst of speech: where it is quietest
+            cut = quietest(self._held, self._rate)
+        yield from self._close(min(cut, len(self._held)), said=standing.said)
+
+    def _close(self, length: int, *, said: bool) -> Iterator[Segment]:
+        """End the segment after so many samples; the rest begins the next."""
+        rest = self._held[length:]
+        if said:
+            segment = self._recognised(length)
+            if segment is not None:
+                yield segment
+        self._begin_at(self._begin + length)
+        if len(rest):
+            self._follow(rest)
+
+    def _recognised(self, length: int) -> Segment | None:
+        sound = SoundSegment(self._begin / self._rate, self._held[:length], False)
+        if self.config.again:
+            return self._recognizer.recognize(sound, self._detail)
+        heard = self._recognizer.conclude(self._search)
+        scores = np.concatenate(self._rows)
+        return self._recognizer.told(
+            heard, scores, self._recognizer.clock(sound), self._detail
+        )
