@@ -8,7 +8,8 @@ once more as a whole, as a file's is, or the search's own result is taken.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from asr.acoustic.live_scorer import LiveScorer, Speaker, WindowConfig, live_scorer
 from asr.decoder.search import Search, Standing
 from asr.errors import UsageError
-from asr.result import Detail, Segment
+from asr.result import Detail, Segment, Word
 from asr.segment_recognizer import SegmentRecognizer
 from asr.segmenting import SoundSegment, quietest
 
@@ -70,6 +71,8 @@ class LiveConfig:
         again: recognise a finished segment once more as a whole: as accurate as a file, for some
             more work at its end.
         beam: of the search that follows the sound, where segments are recognised again.
+        agreement: partial texts show what so many steps in a row agree on: more of it flickers
+            less and comes later.
         rules: when a segment ends.
         window: of networks that hear a whole window at once.
     """
@@ -77,12 +80,15 @@ class LiveConfig:
     step: float = 0.32
     again: bool = True
     beam: float = 9.0
+    agreement: int = 2
     rules: tuple[EndpointRule, ...] = KALDI_RULES
     window: WindowConfig = field(default_factory=WindowConfig)
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.step <= 10:
             raise UsageError(f"a live step is from 0.01 to 10 seconds, not {self.step}")
+        if not isinstance(self.agreement, int) or self.agreement < 1:
+            raise UsageError(f"partial texts agree over 1 step or more, not {self.agreement}")
 
 
 class LiveRecognizer:
@@ -129,18 +135,20 @@ class LiveRecognizer:
         yield from self._close(len(self._held), said=self._search.standing().said)
 
     def partial(self) -> Segment:
-        """The best text so far of the segment in progress; '' where nothing was said yet."""
-        sound = SoundSegment(self._begin / self._rate, self._held, False)
-        found = None
-        if self._search.frames:
-            found = self._recognizer.partial(self._search, self._recognizer.clock(sound))
+        """What the last steps agree on of the segment in progress; '' where that is nothing."""
         now = (self._begin + len(self._held)) / self._rate
-        return found or Segment("", now, now)
+        newest = self._guesses[-1] if len(self._guesses) == self.config.agreement else None
+        if newest is None:
+            return Segment("", now, now)
+        texts = [guess.text if guess else "" for guess in self._guesses]
+        words = _cut(newest.words, shared_length(texts))
+        return Segment.from_words(words) if words else Segment("", now, now)
 
     def _begin_at(self, sample: int) -> None:
         self._begin = sample
         self._held = np.zeros(0, np.float32)
         self._rows: list[NDArray[np.float32]] = []
+        self._guesses: deque[Segment | None] = deque(maxlen=self.config.agreement)
         self._scorer: LiveScorer = live_scorer(
             self._recognizer.scorer, self._speaker, self.config.window
         )
@@ -156,6 +164,8 @@ class LiveRecognizer:
         if not self.config.again:
             self._rows.append(rows)
         self._search.advance(rows)
+        sound = SoundSegment(self._begin / self._rate, self._held, False)
+        self._guesses.append(self._recognizer.partial(self._search, self._recognizer.clock(sound)))
 
     def _ended(self) -> Iterator[Segment]:
         """The segment, if a rule says that it has ended; the next one begins."""
@@ -190,3 +200,22 @@ class LiveRecognizer:
         return self._recognizer.told(
             heard, scores, self._recognizer.clock(sound), self._detail
         )
+
+
+def shared_length(texts: Sequence[str]) -> int:
+    """How many characters texts have in common from their beginning on."""
+    for place, characters in enumerate(zip(*texts, strict=False)):
+        if len(set(characters)) > 1:
+            return place
+    return min(map(len, texts), default=0)
+
+
+def _cut(words: Sequence[Word], characters: int) -> list[Word]:
+    """The words of the first so many characters of their text; the last one may be cut short."""
+    kept = []
+    for word in words:
+        if characters <= 0:
+            break
+        kept.append(replace(word, text=word.text[:characters]))
+        characters -= len(word.text) + 1
+    return kept
