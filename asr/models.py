@@ -102,7 +102,7 @@ KNOWN: dict[str, KnownModel] = {
         _korean_whisper_inputs,
     ),
 }
-ALIASES = {DEFAULT: "ko-kaldi"}
+ALIASES = {DEFAULT: "ko-whisper"}
 
 
 def cache_dir() -> Path:

@@ -5,7 +5,7 @@
 >>> model = load("ko")
 >>> result = model.transcribe(shipped("samples") / "human-digits-6789.flac")
 >>> result.model, round(result.duration, 1)
-('ko-kaldi', 2.9)
+('ko-whisper', 2.9)
 >>> result.text == " ".join(word.text for word in result.words)
 True
 >>> 0 <= result.words[0].start < result.words[0].end <= result.duration
@@ -34,6 +34,7 @@ from asr.errors import ModelError, UsageError
 from asr.graph.bias import BiasConfig
 from asr.graph.bias_words import BiasWord, read_words_file
 from asr.graph.grammar import Grammar, load_grammar
+from asr.graph.grammar_reject import RejectConfig
 from asr.graph.hcl import HclGraph
 from asr.live import LiveConfig, LiveRecognizer
 from asr.lm.automaton import LmAutomaton
@@ -47,8 +48,8 @@ def load(name_or_path: str | Path = "ko", device: str = "cpu") -> Model:
     """Load a model by name or from a bundle folder.
 
     Args:
-        name_or_path: a name ("ko" or "ko-whisper"; built on first use from installed packages and
-            kept in the user's cache) or the path of a bundle written by ``asr import-kaldi``.
+        name_or_path: a name ("ko", which is "ko-whisper", or "ko-kaldi"; built on first use from
+            what is installed, and kept in the user's cache) or the path of a bundle written by ``asr import-kaldi``.
         device: where the network runs: "cpu", "cuda" or "cuda:N".
 
     Raises:
@@ -82,6 +83,7 @@ class Model:
             decoder = Decoder(HclGraph.from_tensors(arrays), lm, lookahead)
             config = DecoderConfig(**manifest.sections["decoder"])
             confidence = ConfidenceConfig(**manifest.sections["confidence"])
+            reject = RejectConfig(**manifest.sections.get("reject", {}))
             described = manifest.sections["rescoring"]
             rescoring = None if described is None else RescoringConfig(**described)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, UsageError) as error:
@@ -99,7 +101,7 @@ class Model:
                 f"{scorer.num_pdfs}: import the model again"
             )
         self._recognizer = SegmentRecognizer(
-            scorer, decoder, config, rescoring, confidence, Shared(decoder)
+            scorer, decoder, config, rescoring, confidence, Shared(decoder), reject=reject
         )
 
     @property

@@ -26,6 +26,7 @@ from asr.graph.bias import BiasConfig, build_bias
 from asr.graph.bias_words import BiasWord, make_words
 from asr.graph.bias_written import WrittenForms, WrittenSpan
 from asr.graph.grammar import Grammar
+from asr.graph.grammar_reject import RejectConfig
 from asr.hangul.jamo import CODAS, decompose
 from asr.jamo_times import Clock, jamo_times, syllable_times
 from asr.lm.morphology import MorphemeModel
@@ -69,6 +70,7 @@ class SegmentRecognizer:
         shared: what variants have in common.
         words: the user's words.
         grammar: recognises the phrases of a grammar only, in place of all this.
+        reject: calibration of what is outside of a grammar.
     """
 
     scorer: AcousticScorer
@@ -80,6 +82,7 @@ class SegmentRecognizer:
     words: tuple[BiasWord, ...] = ()
     bias: BiasConfig = field(default_factory=BiasConfig)
     grammar: ClosedDecoder | None = None
+    reject: RejectConfig = field(default_factory=RejectConfig)
 
     def with_words(self, words: Iterable[str | BiasWord], boost: float | None) -> SegmentRecognizer:
         """The same with more words."""
@@ -91,7 +94,7 @@ class SegmentRecognizer:
         """The same, for the phrases of a grammar only."""
         if self.words:
             raise UsageError("a grammar recognises its own phrases only: put the words into it")
-        return replace(self, grammar=ClosedDecoder.of(grammar, self.decoder))
+        return replace(self, grammar=ClosedDecoder.of(grammar, self.decoder, self.reject))
 
     def recognize(self, sound: SoundSegment, detail: Detail) -> Segment | None:
         """Recognise one segment; None where nothing was said."""
