@@ -49,7 +49,7 @@ def load(name_or_path: str | Path = "ko", device: str = "cpu") -> Model:
 
     Args:
         name_or_path: a name ("ko", which is "ko-whisper", or "ko-kaldi"; built on first use from
-            what is installed, and kept in the user's cache) or the path of a bundle written by ``asr import-kaldi``.
+            what is installed, and kept in the user's cache) or the path of a bundle.
         device: where the network runs: "cpu", "cuda" or "cuda:N".
 
     Raises:

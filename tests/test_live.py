@@ -43,7 +43,10 @@ def in_pieces(scorer, samples, size):
 def tdnnf() -> AcousticScorer:
     """A network of random weights that is told no i-vector, over sound with next to no noise."""
     torch.manual_seed(1)
-    network = Tdnnf(TdnnfConfig(13, 17, dim=32, bottleneck=8, strides=(1, 0, 3), prefinal=8, xent=False))
+    config = TdnnfConfig(
+        13, 17, dim=32, bottleneck=8, strides=(1, 0, 3), prefinal=8, xent=False
+    )
+    network = Tdnnf(config)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     front_end = SpectralFrontEnd(MfccConfig(), noise_floor=200.0)

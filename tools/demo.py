@@ -71,7 +71,8 @@ def main() -> int:
     digits = [item for item in samples if item.path.name.startswith("human")]
     title = "Human digits (GPL-2: ten real, muffled recordings of one speaker, joined by us)"
     show(model, title, digits)
-    show(number_model(args.model), "The same digits, with a language model of number words only", digits)
+    title = "The same digits, with a language model of number words only"
+    show(number_model(args.model), title, digits)
     synthetic = [item for item in samples if item.path.name.startswith("synthetic")]
     show(model, "Synthetic speech (eSpeak NG's formant voice, no human being)", synthetic)
     show_grammar(model, [*digits, synthetic[0]])
