@@ -21,6 +21,7 @@ from asr.errors import UsageError
 from asr.result import Detail, Segment, Word
 from asr.segment_recognizer import SegmentRecognizer
 from asr.segmenting import SoundSegment, quietest
+from asr.voice import FRAME, SAMPLE_RATE, VoiceConfig, VoiceStream
 
 LEAD = 0.3
 """Seconds of a pause that the next segment begins with, at most."""
@@ -75,6 +76,8 @@ class LiveConfig:
             less and comes later.
         rules: when a segment ends.
         window: of networks that hear a whole window at once.
+        voices: which frames the detector of voices takes for speech, and of how much it takes a
+            segment to have a text, whatever the search makes of it.
     """
 
     step: float = 0.32
@@ -83,6 +86,7 @@ class LiveConfig:
     agreement: int = 2
     rules: tuple[EndpointRule, ...] = KALDI_RULES
     window: WindowConfig = field(default_factory=WindowConfig)
+    voices: VoiceConfig = field(default_factory=VoiceConfig)
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.step <= 10:
@@ -115,11 +119,16 @@ class LiveRecognizer:
                 beam=min(recognizer.config.beam, self.config.beam),
                 lattice_beam=0.0,
             )
+        wanted = self.config.voices.threshold > 0 and self._rate == SAMPLE_RATE
+        self._voice = VoiceStream() if wanted else None
+        self._frames = 0  # that the detector has heard
+        self._spoken: deque[int] = deque()  # where frames of speech in the segment begin
         self._waiting = np.zeros(0, np.float32)  # not searched yet
         self._begin_at(0)
 
     def accept(self, block: NDArray[np.float32]) -> Iterator[Segment]:
         """Take float32 [n] samples; yield the segments that have ended."""
+        self._listen(block)
         self._waiting = np.concatenate([self._waiting, block])
         while len(self._waiting) >= self._step:
             piece, self._waiting = np.split(self._waiting, [self._step])
@@ -132,20 +141,37 @@ class LiveRecognizer:
             self._follow(self._waiting)
             self._waiting = self._waiting[:0]
         self._advance(self._scorer.finish())
-        yield from self._close(len(self._held), said=self._search.standing().said)
+        yield from self._close(len(self._held), said=self._said())
 
     def partial(self) -> Segment:
         """What the last steps agree on of the segment in progress; '' where that is nothing."""
         now = (self._begin + len(self._held)) / self._rate
         newest = self._guesses[-1] if len(self._guesses) == self.config.agreement else None
-        if newest is None:
+        if newest is None or not self._said():
             return Segment("", now, now)
         texts = [guess.text if guess else "" for guess in self._guesses]
         words = _cut(newest.words, shared_length(texts))
         return Segment.from_words(words) if words else Segment("", now, now)
 
+    def _listen(self, block: NDArray[np.float32]) -> None:
+        """Note where somebody speaks."""
+        if self._voice is None:
+            return
+        for probability in self._voice.accept(block).tolist():
+            if probability >= self.config.voices.threshold:
+                self._spoken.append(self._frames * FRAME)
+            self._frames += 1
+
+    def _said(self) -> bool:
+        """Whether the segment has words, and somebody to say them."""
+        if self._voice is not None and len(self._spoken) < self.config.voices.least_frames:
+            return False
+        return self._search.standing().said
+
     def _begin_at(self, sample: int) -> None:
         self._begin = sample
+        while self._spoken and self._spoken[0] < sample:
+            self._spoken.popleft()
         self._held = np.zeros(0, np.float32)
         self._rows: list[NDArray[np.float32]] = []
         self._guesses: deque[Segment | None] = deque(maxlen=self.config.agreement)
@@ -178,7 +204,7 @@ class LiveRecognizer:
             cut = round((length - min(LEAD, silence / 2)) * self._rate)
         else:  # in the midst of speech: where it is quietest
             cut = quietest(self._held, self._rate)
-        yield from self._close(min(cut, len(self._held)), said=standing.said)
+        yield from self._close(min(cut, len(self._held)), said=self._said())
 
     def _close(self, length: int, *, said: bool) -> Iterator[Segment]:
         """End the segment after so many samples; the rest begins the next."""

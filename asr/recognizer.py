@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -41,7 +42,8 @@ from asr.lm.automaton import LmAutomaton
 from asr.models import resolve
 from asr.result import Detail, Result, Segment
 from asr.segment_recognizer import SegmentRecognizer, Shared
-from asr.segmenting import SegmentCutter, SegmentingConfig, SoundSegment
+from asr.segmenting import SegmentingConfig
+from asr.whole_segments import WholeSegments
 
 
 def load(name_or_path: str | Path = "ko", device: str = "cpu") -> Model:
@@ -207,6 +209,8 @@ class Model:
         decoder: DecoderConfig | None = None,
         nbest: int = 0,
         jamo: bool = False,
+        segmenting: SegmentingConfig | None = None,
+        executor: Executor | None = None,
     ) -> Result:
         """Recognise a whole file, stream or array.
 
@@ -218,13 +222,17 @@ class Model:
             decoder: search options other than the model's own.
             nbest: how many alternatives to give of each segment.
             jamo: whether to give the times of syllables and jamo, too.
+            segmenting: where long sound is cut, and whether what nobody speaks in is left out.
+            executor: threads that recognise segments at the same time; None: one after the other.
 
         Raises:
             AudioError: sound that cannot be read.
             UsageError: an array without its sample rate.
             ModelError: a network or graph whose numbers make no sense.
         """
-        stream = self.stream(decoder=decoder, nbest=nbest, jamo=jamo)
+        stream = self.stream(
+            decoder=decoder, nbest=nbest, jamo=jamo, segmenting=segmenting, executor=executor
+        )
         for block in self._blocks(audio, sample_rate, raw):
             stream.accept(block)
         return stream.finish()
@@ -236,6 +244,8 @@ class Model:
         nbest: int = 0,
         jamo: bool = False,
         live: bool | LiveConfig = False,
+        segmenting: SegmentingConfig | None = None,
+        executor: Executor | None = None,
     ) -> Stream:
         """Begin one utterance (or one long recording) whose samples come piece by piece.
 
@@ -245,12 +255,21 @@ class Model:
             jamo: whether to give the times of syllables and jamo, too.
             live: follow the sound as it comes: partial texts, and segments that end where the
                 speaker pauses; or how to (:class:`~asr.live.LiveConfig`).
+            segmenting: where sound that is not live is cut, and whether what nobody speaks in is
+                left out.
+            executor: threads that recognise segments of such sound at the same time; None: one
+                after the other, in the caller's.
+
+        Raises:
+            UsageError: options that do not go together.
         """
         model = self if decoder is None else self.with_options(decoder=decoder)
         detail = Detail(nbest, jamo)
         recognizer = model._recognizer
         if live is False:
-            return Stream(model, WholeSegments(recognizer, detail))
+            return Stream(model, WholeSegments(recognizer, detail, segmenting, executor))
+        if segmenting is not None or executor is not None:
+            raise UsageError("a live stream has its own segments: leave out segmenting, executor")
         config = None if live is True else live
         return Stream(model, LiveRecognizer(recognizer, detail, config))
 
@@ -333,32 +352,3 @@ class Stream:
             self._segments.extend(self._source.finish())
             self._finished = True
         return self.result()
-
-
-class WholeSegments:
-    """Segments of a recording that is cut at its quietest places."""
-
-    def __init__(
-        self,
-        recognizer: SegmentRecognizer,
-        detail: Detail,
-        segmenting: SegmentingConfig | None = None,
-    ) -> None:
-        self._recognizer, self._detail = recognizer, detail
-        self._cutter = SegmentCutter(
-            recognizer.scorer.sample_rate, segmenting or SegmentingConfig()
-        )
-
-    def accept(self, block: NDArray[np.float32]) -> Iterator[Segment]:
-        """Take float32 [n] samples; yield the segments that are complete."""
-        return self._recognised(self._cutter.accept(block))
-
-    def finish(self) -> Iterator[Segment]:
-        """Yield what is left."""
-        return self._recognised(self._cutter.finish())
-
-    def _recognised(self, pieces: Iterable[SoundSegment]) -> Iterator[Segment]:
-        for piece in pieces:
-            segment = self._recognizer.recognize(piece, self._detail)
-            if segment is not None:
-                yield segment

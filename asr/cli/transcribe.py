@@ -22,8 +22,9 @@ from asr.result import MOST_ALTERNATIVES, Detail
 from asr.writers import WRITERS, get_writer
 
 if TYPE_CHECKING:
-    from asr.recognizer import Model
+    from asr.recognizer import Model, Stream
     from asr.result import Result
+    from asr.segmenting import SegmentingConfig
     from asr.sound_file import RawFormat
 
 logger = logging.getLogger("asr.transcribe")
@@ -55,7 +56,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                         help="name or folder of a model (default: ko, made on first use)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument("-j", "--jobs", type=_positive, default=1, metavar="N",
-                        help="sounds recognised at once (default: 1)")
+                        help="sounds, and segments of long ones, recognised at once (default: 1)")
+    parser.add_argument("--resume", action="store_true",
+                        help="with --output, leave out sounds whose transcripts are there already"
+                        " and newer than they are")
+    parser.add_argument("--no-vad", action="store_true",
+                        help="recognise, too, where the voice-activity detector hears nobody speak")
     what = parser.add_argument_group("what is recognised")
     what.add_argument("--words", type=Path, action="append", default=[], metavar="FILE",
                       help="make these words recognisable: one a line, with readings and boost"
@@ -80,6 +86,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Recognise every input; one that fails is reported and does not stop the others."""
+    from asr.segmenting import SegmentingConfig
+    from asr.voice import VoiceConfig
+
     formats = _formats(args.format)
     _check_options(args, formats)
     raw = _raw_format(args.raw)
@@ -90,16 +99,22 @@ def run(args: argparse.Namespace) -> int:
         report(describe(error))
     if not inputs:
         return 1
+    if args.resume:
+        inputs, paths = _undone(inputs, paths)
+        if not inputs:
+            return 1 if errors else 0
     if args.output:
         prepare_folder(args.output, f"--output {args.output}")
     model = _adapted(_load(args.model, args.device, args.jobs), args)
     detail = Detail(args.nbest, args.jamo)
+    voices = VoiceConfig(threshold=0.0) if args.no_vad else VoiceConfig()
+    segmenting = SegmentingConfig(voices=voices)
     bar = SoundBar(_total_seconds(inputs, raw))
     failures = len(errors)
     try:
         ids = utterance_ids(inputs)
         for number, outcome in enumerate(
-            _recognise_all(model, inputs, raw, detail, args.jobs, bar)
+            _recognise_all(model, inputs, raw, detail, args.jobs, bar, segmenting)
         ):
             try:
                 result, damage = outcome.result()
@@ -128,8 +143,32 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def _undone(
+    inputs: Sequence[Input], paths: Sequence[dict[str, Path]]
+) -> tuple[list[Input], list[dict[str, Path]]]:
+    """The inputs that have not been recognised since they changed, and where transcripts go."""
+    left = [
+        (item, outputs)
+        for item, outputs in zip(inputs, paths, strict=True)
+        if not all(_newer(path, item) for path in outputs.values())
+    ]
+    if len(left) < len(inputs):
+        logger.warning("%d of %d sounds are done already", len(inputs) - len(left), len(inputs))
+    return [item for item, _ in left], [outputs for _, outputs in left]
+
+
+def _newer(path: Path, item: Input) -> bool:
+    """Whether a transcript was written after its sound."""
+    try:
+        return path.stat().st_mtime >= Path(item.source).stat().st_mtime
+    except OSError:
+        return False
+
+
 def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
     """Refuse options that would have no effect."""
+    if args.resume and not args.output:
+        raise UsageError("--resume looks at the transcripts of --output DIR: give both")
     if args.grammar and (args.words or args.hotwords):
         raise UsageError("--grammar recognises its own phrases only: put the words into it")
     if args.grammar and (args.nbest or args.no_rescoring):
@@ -200,22 +239,34 @@ def _recognise_all(
     detail: Detail,
     jobs: int,
     bar: SoundBar,
+    segmenting: SegmentingConfig,
 ) -> Iterator[Future[Heard]]:
     """The outcome of each input, in order, as soon as it and all before it are done."""
     pool = ThreadPoolExecutor(max_workers=jobs)
+    # each sound's thread reads and cuts; where there are several jobs, others recognise
+    segments = ThreadPoolExecutor(max_workers=jobs) if jobs > 1 else None
     stop = threading.Event()
+
+    def work(item: Input) -> Heard:
+        stream = model.stream(
+            nbest=detail.nbest, jamo=detail.jamo, segmenting=segmenting, executor=segments
+        )
+        return _recognise(stream, model.sample_rate, item, raw, bar, stop)
+
     try:
-        yield from [pool.submit(_recognise, model, item, raw, detail, bar, stop) for item in inputs]
+        yield from [pool.submit(work, item) for item in inputs]
     finally:
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
+        if segments is not None:
+            segments.shutdown(wait=False, cancel_futures=True)
 
 
 def _recognise(
-    model: Model,
+    stream: Stream,
+    sample_rate: int,
     item: Input,
     raw: RawFormat | None,
-    detail: Detail,
     bar: SoundBar,
     stop: threading.Event,
 ) -> Heard:
@@ -225,15 +276,14 @@ def _recognise(
     """
     from asr.audio import iter_blocks
 
-    stream = model.stream(nbest=detail.nbest, jamo=detail.jamo)
     heard, damage = 0, None
     try:
-        for block in iter_blocks(item.source, model.sample_rate, block_seconds=5.0, raw=raw):
+        for block in iter_blocks(item.source, sample_rate, block_seconds=5.0, raw=raw):
             if stop.is_set():
                 raise CancelledError
             stream.accept(block)
             heard += len(block)
-            bar.advance(len(block) / model.sample_rate)
+            bar.advance(len(block) / sample_rate)
     except AudioError as error:
         if heard == 0:
             raise
