@@ -19,7 +19,8 @@ from asr.cli.messages import describe, report
 from asr.cli.progress import SoundBar, shown_progress
 from asr.errors import AsrError, AudioError, UsageError
 from asr.result import MOST_ALTERNATIVES, Detail
-from asr.writers import WRITERS, get_writer
+from asr.subtitles import CueOptions
+from asr.writers import WRITERS, TextWriter, Writer, get_writer
 
 if TYPE_CHECKING:
     from asr.recognizer import Model, Stream
@@ -80,6 +81,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                       help="alternatives of each segment, in json")
     more.add_argument("--jamo", action="store_true",
                       help="times of syllables and jamo, in json")
+    cues = parser.add_argument_group("subtitles (srt, vtt)")
+    cues.add_argument("--line-length", type=_positive, default=CueOptions.line_length, metavar="N",
+                      help="characters on a line (default: %(default)s)")
+    cues.add_argument("--lines", type=_positive, default=CueOptions.lines, metavar="N",
+                      help="lines at once (default: %(default)s)")
+    cues.add_argument("--reading-speed", type=float, default=CueOptions.reading_speed, metavar="X",
+                      help="characters a second, for which they stay where there is time"
+                      " (default: %(default)g)")
+    cues.add_argument("--word-times", action="store_true",
+                      help="a timestamp before each word, in vtt")
     parser.add_argument("--raw", metavar="RATE[:ENCODING[:CHANNELS]]",
                         help="inputs are headerless PCM, for instance 16000 or 8000:mulaw:2")
 
@@ -94,7 +105,8 @@ def run(args: argparse.Namespace) -> int:
     raw = _raw_format(args.raw)
     inputs, errors = expand(args.inputs, raw=raw is not None)
     _check_destination(formats, args.output, len(inputs))
-    paths = output_paths(inputs, args.output, formats) if args.output else []
+    paths = _paths(inputs, args.output, formats) if args.output else []
+    writers = _writers(args, formats)
     for error in errors:
         report(describe(error))
     if not inputs:
@@ -123,11 +135,11 @@ def run(args: argparse.Namespace) -> int:
                         _warn_if_short(result)
                     if args.output:
                         for name, path in paths[number].items():
-                            get_writer(name).save(result, path)
+                            writers[name].save(result, path)
                     elif len(inputs) == 1:
-                        _print(result, formats[0], None)
+                        _print(result, writers[formats[0]], None)
                     elif damage is None:  # a line of a list stands for a whole sound
-                        _print(result, formats[0], ids[number])
+                        _print(result, writers[formats[0]], ids[number])
                 if damage is not None:
                     raise damage
             except BrokenPipeError:
@@ -141,6 +153,22 @@ def run(args: argparse.Namespace) -> int:
     finally:
         bar.close()
     return 1 if failures else 0
+
+
+def _paths(
+    inputs: Sequence[Input], output: Path, formats: Sequence[str]
+) -> list[dict[str, Path]]:
+    """Where the transcripts of each input go, by format."""
+    extensions = [WRITERS[name].extension for name in formats]
+    return [
+        dict(zip(formats, paths.values(), strict=True))
+        for paths in output_paths(inputs, output, extensions)
+    ]
+
+
+def _writers(args: argparse.Namespace, formats: Sequence[str]) -> dict[str, Writer]:
+    options = CueOptions(args.line_length, args.lines, reading_speed=args.reading_speed)
+    return {name: get_writer(name, options, word_times=args.word_times) for name in formats}
 
 
 def _undone(
@@ -176,6 +204,8 @@ def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
                          " and --no-rescoring")
     if args.nbest > MOST_ALTERNATIVES:
         raise UsageError(f"--nbest gives {MOST_ALTERNATIVES} alternatives at most")
+    if args.word_times and "vtt" not in formats:
+        raise UsageError("--word-times are written in vtt only: add --format vtt")
     if "json" not in formats:
         for option in ("nbest", "jamo"):
             if getattr(args, option):
@@ -319,11 +349,11 @@ def _warn_if_short(result: Result) -> None:
                        result.source, result.duration)
 
 
-def _print(result: Result, format_name: str, utterance: str | None) -> None:
-    if utterance is not None and format_name == "txt":
+def _print(result: Result, writer: Writer, utterance: str | None) -> None:
+    if utterance is not None and isinstance(writer, TextWriter):
         sys.stdout.write(f"{utterance} {result.text}".rstrip() + "\n")
     else:
-        get_writer(format_name).write(result, sys.stdout)
+        writer.write(result, sys.stdout)
     sys.stdout.flush()
 
 
