@@ -7,7 +7,7 @@ import json
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, ClassVar
@@ -49,21 +49,28 @@ class TextGridWriter(AlignmentWriter):
     extension = "TextGrid"
 
     def write(self, alignment: Alignment, file: IO[str]) -> None:
-        end = alignment.duration
-        file.write('File type = "ooTextFile"\nObject class = "TextGrid"\n\n')
-        file.write(f"xmin = 0 \nxmax = {end:.6g} \ntiers? <exists> \nsize = {len(LEVELS)} \n")
-        file.write("item []: \n")
-        for number, level in enumerate(LEVELS, start=1):
-            filled = list(_filled(alignment.intervals(level), end))
-            file.write(f'    item [{number}]:\n        class = "IntervalTier" \n')
-            file.write(f'        name = "{level}" \n        xmin = 0 \n        xmax = {end:.6g} \n')
-            file.write(f"        intervals: size = {len(filled)} \n")
-            for place, interval in enumerate(filled, start=1):
-                text = interval.text.replace('"', '""')
-                file.write(f"        intervals [{place}]:\n")
-                file.write(f"            xmin = {interval.start:.6g} \n")
-                file.write(f"            xmax = {interval.end:.6g} \n")
-                file.write(f'            text = "{text}" \n')
+        tiers = {level: alignment.intervals(level) for level in LEVELS}
+        write_text_grid(tiers, alignment.duration, file)
+
+
+def write_text_grid(
+    tiers: Mapping[str, Sequence[Interval]], end: float, file: IO[str]
+) -> None:
+    """Write tiers of intervals, which do not overlap, of a sound of ``end`` seconds."""
+    file.write('File type = "ooTextFile"\nObject class = "TextGrid"\n\n')
+    file.write(f"xmin = 0 \nxmax = {end:.6g} \ntiers? <exists> \nsize = {len(tiers)} \n")
+    file.write("item []: \n")
+    for number, (name, intervals) in enumerate(tiers.items(), start=1):
+        filled = list(_filled(intervals, end))
+        file.write(f'    item [{number}]:\n        class = "IntervalTier" \n')
+        file.write(f'        name = "{name}" \n        xmin = 0 \n        xmax = {end:.6g} \n')
+        file.write(f"        intervals: size = {len(filled)} \n")
+        for place, interval in enumerate(filled, start=1):
+            text = interval.text.replace('"', '""')
+            file.write(f"        intervals [{place}]:\n")
+            file.write(f"            xmin = {interval.start:.6g} \n")
+            file.write(f"            xmax = {interval.end:.6g} \n")
+            file.write(f'            text = "{text}" \n')
 
 
 @dataclass

@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +56,15 @@ def _korean_kaldi_inputs() -> list[Path]:
 
 def _build_korean_whisper(out: Path, progress: Progress) -> None:
     from asr.data_files import DEFAULT_LM, shipped
+    from asr.encoders.packed import unpack_bundle
     from asr.graph_building import rebuild
 
-    rebuild(shipped(KO_WHISPER), out, lm=shipped(DEFAULT_LM), progress=progress)
+    progress(0.0, "unpacking the acoustic model")
+    # named after `out`, so that what a killed process left is removed with that
+    with tempfile.TemporaryDirectory(prefix=f"{out.name}-", dir=out.parent) as folder:
+        whole = Path(folder) / "whole"
+        unpack_bundle(shipped(KO_WHISPER), whole)
+        rebuild(whole, out, lm=shipped(DEFAULT_LM), progress=progress)
 
 
 def _korean_whisper_inputs() -> list[Path]:
@@ -95,7 +102,7 @@ KNOWN: dict[str, KnownModel] = {
         _korean_whisper_inputs,
     ),
 }
-ALIASES = {DEFAULT: "ko-kaldi"}
+ALIASES = {DEFAULT: "ko-whisper"}
 
 
 def cache_dir() -> Path:

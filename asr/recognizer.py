@@ -5,7 +5,7 @@
 >>> model = load("ko")
 >>> result = model.transcribe(shipped("samples") / "human-digits-6789.flac")
 >>> result.model, round(result.duration, 1)
-('ko-kaldi', 2.9)
+('ko-whisper', 2.9)
 >>> result.text == " ".join(word.text for word in result.words)
 True
 >>> 0 <= result.words[0].start < result.words[0].end <= result.duration
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -34,20 +35,23 @@ from asr.errors import ModelError, UsageError
 from asr.graph.bias import BiasConfig
 from asr.graph.bias_words import BiasWord, read_words_file
 from asr.graph.grammar import Grammar, load_grammar
+from asr.graph.grammar_reject import RejectConfig
 from asr.graph.hcl import HclGraph
+from asr.live import LiveConfig, LiveRecognizer
 from asr.lm.automaton import LmAutomaton
 from asr.models import resolve
 from asr.result import Detail, Result, Segment
 from asr.segment_recognizer import SegmentRecognizer, Shared
-from asr.segmenting import SegmentCutter, SegmentingConfig, SoundSegment
+from asr.segmenting import SegmentingConfig
+from asr.whole_segments import WholeSegments
 
 
 def load(name_or_path: str | Path = "ko", device: str = "cpu") -> Model:
     """Load a model by name or from a bundle folder.
 
     Args:
-        name_or_path: a name ("ko" or "ko-whisper"; built on first use from installed packages and
-            kept in the user's cache) or the path of a bundle written by ``asr import-kaldi``.
+        name_or_path: a name ("ko", which is "ko-whisper", or "ko-kaldi"; built on first use from
+            what is installed, and kept in the user's cache) or the path of a bundle.
         device: where the network runs: "cpu", "cuda" or "cuda:N".
 
     Raises:
@@ -81,6 +85,7 @@ class Model:
             decoder = Decoder(HclGraph.from_tensors(arrays), lm, lookahead)
             config = DecoderConfig(**manifest.sections["decoder"])
             confidence = ConfidenceConfig(**manifest.sections["confidence"])
+            reject = RejectConfig(**manifest.sections.get("reject", {}))
             described = manifest.sections["rescoring"]
             rescoring = None if described is None else RescoringConfig(**described)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, UsageError) as error:
@@ -98,7 +103,7 @@ class Model:
                 f"{scorer.num_pdfs}: import the model again"
             )
         self._recognizer = SegmentRecognizer(
-            scorer, decoder, config, rescoring, confidence, Shared(decoder)
+            scorer, decoder, config, rescoring, confidence, Shared(decoder), reject=reject
         )
 
     @property
@@ -204,6 +209,8 @@ class Model:
         decoder: DecoderConfig | None = None,
         nbest: int = 0,
         jamo: bool = False,
+        segmenting: SegmentingConfig | None = None,
+        executor: Executor | None = None,
     ) -> Result:
         """Recognise a whole file, stream or array.
 
@@ -215,23 +222,56 @@ class Model:
             decoder: search options other than the model's own.
             nbest: how many alternatives to give of each segment.
             jamo: whether to give the times of syllables and jamo, too.
+            segmenting: where long sound is cut, and whether what nobody speaks in is left out.
+            executor: threads that recognise segments at the same time; None: one after the other.
 
         Raises:
             AudioError: sound that cannot be read.
             UsageError: an array without its sample rate.
             ModelError: a network or graph whose numbers make no sense.
         """
-        stream = self.stream(decoder=decoder, nbest=nbest, jamo=jamo)
+        stream = self.stream(
+            decoder=decoder, nbest=nbest, jamo=jamo, segmenting=segmenting, executor=executor
+        )
         for block in self._blocks(audio, sample_rate, raw):
             stream.accept(block)
         return stream.finish()
 
     def stream(
-        self, *, decoder: DecoderConfig | None = None, nbest: int = 0, jamo: bool = False
+        self,
+        *,
+        decoder: DecoderConfig | None = None,
+        nbest: int = 0,
+        jamo: bool = False,
+        live: bool | LiveConfig = False,
+        segmenting: SegmentingConfig | None = None,
+        executor: Executor | None = None,
     ) -> Stream:
-        """Begin one utterance (or one long recording) whose samples come piece by piece."""
+        """Begin one utterance (or one long recording) whose samples come piece by piece.
+
+        Args:
+            decoder: search options other than the model's own.
+            nbest: how many alternatives to give of each segment.
+            jamo: whether to give the times of syllables and jamo, too.
+            live: follow the sound as it comes: partial texts, and segments that end where the
+                speaker pauses; or how to (:class:`~asr.live.LiveConfig`).
+            segmenting: where sound that is not live is cut, and whether what nobody speaks in is
+                left out.
+            executor: threads that recognise segments of such sound at the same time; None: one
+                after the other, in the caller's.
+
+        Raises:
+            UsageError: options that do not go together.
+        """
         model = self if decoder is None else self.with_options(decoder=decoder)
-        return Stream(model, Detail(nbest, jamo))
+        detail = Detail(nbest, jamo)
+        recognizer = model._recognizer
+        if live is False:
+            return Stream(model, WholeSegments(recognizer, detail, segmenting, executor))
+        if segmenting is not None or executor is not None:
+            raise UsageError("a live stream has its own segments: leave out segmenting, executor")
+        config = None if live is True else live
+        return Stream(model, LiveRecognizer(recognizer, detail, config))
 
     def _blocks(
         self, audio: Source | NDArray[np.generic], sample_rate: int | None, raw: RawFormat | None
@@ -253,16 +293,13 @@ class Model:
 class Stream:
     """One utterance or recording in progress: feed it, then take its result.
 
-    Sound is recognised in segments of at most half a minute, cut at quiet places, so memory stays
-    bounded however long it runs. Not to be shared between threads.
+    Sound is recognised in segments of at most half a minute, so memory stays bounded however long
+    it runs. Not to be shared between threads.
     """
 
-    def __init__(
-        self, model: Model, detail: Detail, segmenting: SegmentingConfig | None = None
-    ) -> None:
+    def __init__(self, model: Model, segments: WholeSegments | LiveRecognizer) -> None:
         self._model = model
-        self._detail = detail
-        self._cutter = SegmentCutter(model.sample_rate, segmenting or SegmentingConfig())
+        self._source = segments
         self._segments: list[Segment] = []
         self._samples = 0
         self._finished = False
@@ -283,18 +320,25 @@ class Stream:
             )
         check_samples(block)
         self._samples += len(block)
-        self._recognise(self._cutter.accept(block))
+        self._segments.extend(self._source.accept(block))
 
     @property
     def segments(self) -> tuple[Segment, ...]:
         """What has been recognised for good so far."""
         return tuple(self._segments)
 
-    def finish(self) -> Result:
-        """Recognise what is left and return everything."""
-        if not self._finished:
-            self._recognise(self._cutter.finish())
-            self._finished = True
+    def partial(self) -> Segment:
+        """What a live stream has heard of the segment in progress; it may still change.
+
+        Its text is '' before anything was said, and always where the stream is not live.
+        """
+        if self._finished or not isinstance(self._source, LiveRecognizer):
+            now = self._samples / self._model.sample_rate
+            return Segment("", now, now)
+        return self._source.partial()
+
+    def result(self) -> Result:
+        """What has been recognised for good so far, as a result."""
         return Result(
             segments=self.segments,
             duration=self._samples / self._model.sample_rate,
@@ -302,8 +346,9 @@ class Stream:
             model=self._model.name,
         )
 
-    def _recognise(self, pieces: Iterable[SoundSegment]) -> None:
-        for piece in pieces:
-            segment = self._model._recognizer.recognize(piece, self._detail)
-            if segment is not None:
-                self._segments.append(segment)
+    def finish(self) -> Result:
+        """Recognise what is left and return everything."""
+        if not self._finished:
+            self._segments.extend(self._source.finish())
+            self._finished = True
+        return self.result()

@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 from asr.acoustic.scorer import AcousticScorer
 from asr.decoder.align import Aligner, linear_steps
 from asr.decoder.closed import ClosedDecoder, piece_frames
-from asr.decoder.confidence import ConfidenceConfig, Eojeol
+from asr.decoder.confidence import ConfidenceConfig, Eojeol, eojeols_of
 from asr.decoder.config import DecoderConfig
 from asr.decoder.path import DecodedUnit
 from asr.decoder.rescoring import Rescorer, RescoringConfig
-from asr.decoder.search import Decoder
+from asr.decoder.search import Decoder, Search
 from asr.decoder.utterance import Heard, UtteranceDecoder
 from asr.errors import DataError, UsageError
 from asr.graph.bias import BiasConfig, build_bias
 from asr.graph.bias_words import BiasWord, make_words
 from asr.graph.bias_written import WrittenForms, WrittenSpan
 from asr.graph.grammar import Grammar
+from asr.graph.grammar_reject import RejectConfig
 from asr.hangul.jamo import CODAS, decompose
 from asr.jamo_times import Clock, jamo_times, syllable_times
 from asr.lm.morphology import MorphemeModel
@@ -69,6 +70,7 @@ class SegmentRecognizer:
         shared: what variants have in common.
         words: the user's words.
         grammar: recognises the phrases of a grammar only, in place of all this.
+        reject: calibration of what is outside of a grammar.
     """
 
     scorer: AcousticScorer
@@ -80,6 +82,7 @@ class SegmentRecognizer:
     words: tuple[BiasWord, ...] = ()
     bias: BiasConfig = field(default_factory=BiasConfig)
     grammar: ClosedDecoder | None = None
+    reject: RejectConfig = field(default_factory=RejectConfig)
 
     def with_words(self, words: Iterable[str | BiasWord], boost: float | None) -> SegmentRecognizer:
         """The same with more words."""
@@ -91,7 +94,7 @@ class SegmentRecognizer:
         """The same, for the phrases of a grammar only."""
         if self.words:
             raise UsageError("a grammar recognises its own phrases only: put the words into it")
-        return replace(self, grammar=ClosedDecoder.of(grammar, self.decoder))
+        return replace(self, grammar=ClosedDecoder.of(grammar, self.decoder, self.reject))
 
     def recognize(self, sound: SoundSegment, detail: Detail) -> Segment | None:
         """Recognise one segment; None where nothing was said."""
@@ -100,9 +103,34 @@ class SegmentRecognizer:
         scores = self.scorer.scores(sound.samples)
         if len(scores) == 0:
             return None
+        return self.told(self._utterances.decode(scores), scores, self.clock(sound), detail)
+
+    def clock(self, sound: SoundSegment) -> Clock:
+        """From a segment's frames to seconds of the recording."""
         end = sound.start + len(sound.samples) / self.scorer.sample_rate
-        clock = Clock(self.scorer.frame_seconds, begin=sound.start, end=end)
-        heard = self._utterances.decode(scores)
+        return Clock(self.scorer.frame_seconds, begin=sound.start, end=end)
+
+    def search(self, config: DecoderConfig | None = None) -> Search:
+        """A search for sound that is still to come, with the user's words."""
+        utterances = self._utterances
+        return self.decoder.search(config or utterances.config, utterances.bias)
+
+    def conclude(self, search: Search) -> Heard | None:
+        """What a search has found, as if the segment ended here."""
+        return self._utterances.conclude(search)
+
+    def partial(self, search: Search, clock: Clock) -> Segment | None:
+        """The best text of a search so far; None where nothing was said yet."""
+        eojeols = [Eojeol(units, None) for units in eojeols_of(search.best_path().units)]
+        if not eojeols:
+            return None
+        spans = self._written.spans([eojeol.text for eojeol in eojeols])
+        return Segment.from_words(_words(eojeols, spans, clock))
+
+    def told(
+        self, heard: Heard | None, scores: NDArray[np.float32], clock: Clock, detail: Detail
+    ) -> Segment | None:
+        """The segment of what was heard in float32 [T, pdfs] scores."""
         if heard is None or not heard.eojeols:
             return None
         if self.grammar is not None:

@@ -1,12 +1,18 @@
-"""Cut long sound at its quietest places, so that memory and time a segment stay bounded."""
+"""Cut long sound into segments: where nobody speaks, else at its quietest places.
+
+Memory and time a segment stay bounded. What holds no speech (silence, noise, music) is left out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from asr.errors import UsageError
+from asr.voice import FRAME, SAMPLE_RATE, VoiceConfig, VoiceStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,15 +20,25 @@ class SegmentingConfig:
     """Where to cut.
 
     Attributes:
-        min_seconds: no cut before this much sound.
+        min_seconds: no cut in the midst of speech before this much sound.
         max_seconds: no segment longer than this.
         silence_level: root mean square (full scale = 1) under which nothing can be heard; segments
             with no louder moment are not decoded. 1e-4 (−80 dBFS) is three steps of 16-bit sound.
+        voices: what counts as speech; where its threshold is 0, nothing is left out.
+        gap: seconds without speech that end a segment.
+        pad: seconds beside speech that are kept.
     """
 
     min_seconds: float = 15.0
     max_seconds: float = 30.0
     silence_level: float = 1e-4
+    voices: VoiceConfig = field(default_factory=VoiceConfig)
+    gap: float = 2.0
+    pad: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < 2 * self.pad <= self.gap:
+            raise UsageError("a gap without speech holds two pads at least")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +51,13 @@ class SoundSegment:
 
 
 class SegmentCutter:
-    """Cuts consecutive blocks of samples into segments that tile the sound.
+    """Cuts consecutive blocks of samples into segments that follow each other.
+
+    Without a detector of voices they tile the sound. With one, what it hears nobody speak in for
+    longer than ``gap`` is left out; the segments are the same however the sound comes.
 
     Args:
-        sample_rate: of the samples, in Hz.
+        sample_rate: of the samples, in Hz. The detector takes 16 kHz; others are cut without it.
     """
 
     def __init__(self, sample_rate: int, config: SegmentingConfig | None = None) -> None:
@@ -46,20 +65,55 @@ class SegmentCutter:
         self._rate = sample_rate
         self._window = sample_rate // 20
         self._held = np.zeros(0, np.float32)
-        self._begin = 0
+        self._begin = 0  # sample that is held first
+        wanted = self.config.voices.threshold > 0 and sample_rate == SAMPLE_RATE
+        self._voice = VoiceStream() if wanted else None
+        self._frames = 0  # that the detector has heard
+        self._spoken: int | None = None  # where speech in what is held ended last
+        self._voiced = 0  # frames of it
 
     def accept(self, block: NDArray[np.float32]) -> Iterator[SoundSegment]:
         """Take float32 [n] samples; yield the segments that are complete."""
-        limit = int(self.config.max_seconds * self._rate)
-        earliest = int(self.config.min_seconds * self._rate)
         self._held = np.concatenate([self._held, block])
-        while len(self._held) > limit:
-            yield self._cut(_quietest(self._held[:limit], earliest, self._window))
+        if self._voice is not None:
+            for probability in self._voice.accept(block).tolist():
+                self._frames += 1
+                yield from self._heard(probability >= self.config.voices.threshold)
+        else:
+            yield from self._bounded(self._begin + len(self._held))
 
     def finish(self) -> Iterator[SoundSegment]:
         """Yield what is left."""
-        if len(self._held):
+        if len(self._held) and (self._voice is None or self._enough()):
             yield self._cut(len(self._held))
+
+    def _enough(self) -> bool:
+        """Whether there is enough speech in what is held."""
+        return self._voiced >= self.config.voices.least_frames
+
+    def _heard(self, speech: bool) -> Iterator[SoundSegment]:
+        """The detector has heard one more frame."""
+        now = self._frames * FRAME
+        pad, gap = round(self.config.pad * self._rate), round(self.config.gap * self._rate)
+        if speech:
+            self._spoken = now
+            self._voiced += 1
+        elif self._spoken is None:
+            if now - self._begin > gap:  # nobody speaks, so far
+                self._drop(now - pad)
+        elif now - self._spoken >= gap:
+            if self._enough():
+                yield self._cut(self._spoken + pad - self._begin)
+            self._spoken, self._voiced = None, 0
+            self._drop(now - pad)
+        yield from self._bounded(now)
+
+    def _bounded(self, known: int) -> Iterator[SoundSegment]:
+        """Cut what has grown too long, of the samples before ``known``."""
+        limit = round(self.config.max_seconds * self._rate)
+        earliest = round(self.config.min_seconds * self._rate)
+        while known - self._begin > limit:
+            yield self._cut(_quietest(self._held[:limit], earliest, self._window))
 
     def _cut(self, length: int) -> SoundSegment:
         samples, self._held = self._held[:length], self._held[length:]
@@ -67,6 +121,17 @@ class SegmentCutter:
         self._begin += length
         silent = bool(_levels(samples, self._window).max() < self.config.silence_level)
         return SoundSegment(start, samples, silent)
+
+    def _drop(self, begin: int) -> None:
+        """Forget what lies before the sample ``begin``."""
+        if begin > self._begin:
+            self._held = self._held[begin - self._begin :]
+            self._begin = begin
+
+
+def quietest(samples: NDArray[np.float32], sample_rate: int) -> int:
+    """The sample in the second half of float32 [N] where a cut does least harm."""
+    return _quietest(samples, len(samples) // 2, sample_rate // 20)
 
 
 def _levels(samples: NDArray[np.float32], window: int) -> NDArray[np.float32]:

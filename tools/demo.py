@@ -27,7 +27,6 @@ from asr.data_files import shipped
 from asr.errors import AsrError
 from asr.graph.grammar import parse_grammar
 from asr.hangul.normalize import to_spoken
-from asr.kaldi.known import installed_model_dir
 from asr.models import resolve
 from asr.score import score
 
@@ -72,7 +71,8 @@ def main() -> int:
     digits = [item for item in samples if item.path.name.startswith("human")]
     title = "Human digits (GPL-2: ten real, muffled recordings of one speaker, joined by us)"
     show(model, title, digits)
-    show(number_model(), "The same digits, with a language model of number words only", digits)
+    title = "The same digits, with a language model of number words only"
+    show(number_model(args.model), title, digits)
     synthetic = [item for item in samples if item.path.name.startswith("synthetic")]
     show(model, "Synthetic speech (eSpeak NG's formant voice, no human being)", synthetic)
     show_grammar(model, [*digits, synthetic[0]])
@@ -85,11 +85,11 @@ def warm_up(model: Model) -> None:
     model.transcribe(shipped("samples") / "human-digits-12345.flac")
 
 
-def number_model() -> Model:
-    """The default acoustic model with another language model: a thousand random number strings.
+def number_model(model: str) -> Model:
+    """The model with another language model: a thousand random number strings.
 
     Isolated numbers are no sentences, so the default language model hears words in them. Whoever
-    knows what will be said makes a model for it, as here, by `asr train-lm` and `asr import-kaldi`.
+    knows what will be said makes a model for it, as here, by `asr train-lm` and `asr graph`.
     """
     random = Random(0)
     lines = (" ".join(random.choices(NUMBER_WORDS, k=random.randint(1, 10))) for _ in range(1000))
@@ -98,7 +98,7 @@ def number_model() -> Model:
         Path(text).write_text("\n".join(lines), encoding="utf-8")
         calls = (
             ["train-lm", "--order", "3", "--text", text, "--output", lm],
-            ["import-kaldi", str(installed_model_dir()), bundle, "--lm", lm],
+            ["graph", model, bundle, "--lm", lm],
         )
         for call in calls:
             with contextlib.redirect_stdout(hushed), contextlib.redirect_stderr(hushed):

@@ -20,6 +20,7 @@ from asr.errors import UsageError
 
 COMMANDS = {
     "transcribe": ("asr.cli.transcribe", "recognise speech in sound files"),
+    "live": ("asr.cli.live", "captions of speech while it is spoken"),
     "align": ("asr.cli.align", "when each sound of a known text was said"),
     "score": ("asr.cli.score", "error rates of a transcript against a reference"),
     "words": ("asr.cli.words", "how words will be pronounced, and whether the model knows them"),

@@ -19,11 +19,13 @@ from asr.cli.messages import describe, report
 from asr.cli.progress import SoundBar, shown_progress
 from asr.errors import AsrError, AudioError, UsageError
 from asr.result import MOST_ALTERNATIVES, Detail
-from asr.writers import WRITERS, get_writer
+from asr.subtitles import CueOptions
+from asr.writers import WRITERS, TextWriter, Writer, get_writer
 
 if TYPE_CHECKING:
-    from asr.recognizer import Model
+    from asr.recognizer import Model, Stream
     from asr.result import Result
+    from asr.segmenting import SegmentingConfig
     from asr.sound_file import RawFormat
 
 logger = logging.getLogger("asr.transcribe")
@@ -55,7 +57,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                         help="name or folder of a model (default: ko, made on first use)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument("-j", "--jobs", type=_positive, default=1, metavar="N",
-                        help="sounds recognised at once (default: 1)")
+                        help="sounds, and segments of long ones, recognised at once (default: 1)")
+    parser.add_argument("--resume", action="store_true",
+                        help="with --output, leave out sounds whose transcripts are there already"
+                        " and newer than they are")
+    parser.add_argument("--no-vad", action="store_true",
+                        help="recognise, too, where the voice-activity detector hears nobody speak")
     what = parser.add_argument_group("what is recognised")
     what.add_argument("--words", type=Path, action="append", default=[], metavar="FILE",
                       help="make these words recognisable: one a line, with readings and boost"
@@ -74,32 +81,52 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                       help="alternatives of each segment, in json")
     more.add_argument("--jamo", action="store_true",
                       help="times of syllables and jamo, in json")
+    cues = parser.add_argument_group("subtitles (srt, vtt)")
+    cues.add_argument("--line-length", type=_positive, default=CueOptions.line_length, metavar="N",
+                      help="characters on a line (default: %(default)s)")
+    cues.add_argument("--lines", type=_positive, default=CueOptions.lines, metavar="N",
+                      help="lines at once (default: %(default)s)")
+    cues.add_argument("--reading-speed", type=float, default=CueOptions.reading_speed, metavar="X",
+                      help="characters a second, for which they stay where there is time"
+                      " (default: %(default)g)")
+    cues.add_argument("--word-times", action="store_true",
+                      help="a timestamp before each word, in vtt")
     parser.add_argument("--raw", metavar="RATE[:ENCODING[:CHANNELS]]",
                         help="inputs are headerless PCM, for instance 16000 or 8000:mulaw:2")
 
 
 def run(args: argparse.Namespace) -> int:
     """Recognise every input; one that fails is reported and does not stop the others."""
+    from asr.segmenting import SegmentingConfig
+    from asr.voice import VoiceConfig
+
     formats = _formats(args.format)
     _check_options(args, formats)
     raw = _raw_format(args.raw)
     inputs, errors = expand(args.inputs, raw=raw is not None)
     _check_destination(formats, args.output, len(inputs))
-    paths = output_paths(inputs, args.output, formats) if args.output else []
+    paths = _paths(inputs, args.output, formats) if args.output else []
+    writers = _writers(args, formats)
     for error in errors:
         report(describe(error))
     if not inputs:
         return 1
+    if args.resume:
+        inputs, paths = _undone(inputs, paths)
+        if not inputs:
+            return 1 if errors else 0
     if args.output:
         prepare_folder(args.output, f"--output {args.output}")
     model = _adapted(_load(args.model, args.device, args.jobs), args)
     detail = Detail(args.nbest, args.jamo)
+    voices = VoiceConfig(threshold=0.0) if args.no_vad else VoiceConfig()
+    segmenting = SegmentingConfig(voices=voices)
     bar = SoundBar(_total_seconds(inputs, raw))
     failures = len(errors)
     try:
         ids = utterance_ids(inputs)
         for number, outcome in enumerate(
-            _recognise_all(model, inputs, raw, detail, args.jobs, bar)
+            _recognise_all(model, inputs, raw, detail, args.jobs, bar, segmenting)
         ):
             try:
                 result, damage = outcome.result()
@@ -108,11 +135,11 @@ def run(args: argparse.Namespace) -> int:
                         _warn_if_short(result)
                     if args.output:
                         for name, path in paths[number].items():
-                            get_writer(name).save(result, path)
+                            writers[name].save(result, path)
                     elif len(inputs) == 1:
-                        _print(result, formats[0], None)
+                        _print(result, writers[formats[0]], None)
                     elif damage is None:  # a line of a list stands for a whole sound
-                        _print(result, formats[0], ids[number])
+                        _print(result, writers[formats[0]], ids[number])
                 if damage is not None:
                     raise damage
             except BrokenPipeError:
@@ -128,8 +155,48 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def _paths(
+    inputs: Sequence[Input], output: Path, formats: Sequence[str]
+) -> list[dict[str, Path]]:
+    """Where the transcripts of each input go, by format."""
+    extensions = [WRITERS[name].extension for name in formats]
+    return [
+        dict(zip(formats, paths.values(), strict=True))
+        for paths in output_paths(inputs, output, extensions)
+    ]
+
+
+def _writers(args: argparse.Namespace, formats: Sequence[str]) -> dict[str, Writer]:
+    options = CueOptions(args.line_length, args.lines, reading_speed=args.reading_speed)
+    return {name: get_writer(name, options, word_times=args.word_times) for name in formats}
+
+
+def _undone(
+    inputs: Sequence[Input], paths: Sequence[dict[str, Path]]
+) -> tuple[list[Input], list[dict[str, Path]]]:
+    """The inputs that have not been recognised since they changed, and where transcripts go."""
+    left = [
+        (item, outputs)
+        for item, outputs in zip(inputs, paths, strict=True)
+        if not all(_newer(path, item) for path in outputs.values())
+    ]
+    if len(left) < len(inputs):
+        logger.warning("%d of %d sounds are done already", len(inputs) - len(left), len(inputs))
+    return [item for item, _ in left], [outputs for _, outputs in left]
+
+
+def _newer(path: Path, item: Input) -> bool:
+    """Whether a transcript was written after its sound."""
+    try:
+        return path.stat().st_mtime >= Path(item.source).stat().st_mtime
+    except OSError:
+        return False
+
+
 def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
     """Refuse options that would have no effect."""
+    if args.resume and not args.output:
+        raise UsageError("--resume looks at the transcripts of --output DIR: give both")
     if args.grammar and (args.words or args.hotwords):
         raise UsageError("--grammar recognises its own phrases only: put the words into it")
     if args.grammar and (args.nbest or args.no_rescoring):
@@ -137,6 +204,8 @@ def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
                          " and --no-rescoring")
     if args.nbest > MOST_ALTERNATIVES:
         raise UsageError(f"--nbest gives {MOST_ALTERNATIVES} alternatives at most")
+    if args.word_times and "vtt" not in formats:
+        raise UsageError("--word-times are written in vtt only: add --format vtt")
     if "json" not in formats:
         for option in ("nbest", "jamo"):
             if getattr(args, option):
@@ -200,22 +269,34 @@ def _recognise_all(
     detail: Detail,
     jobs: int,
     bar: SoundBar,
+    segmenting: SegmentingConfig,
 ) -> Iterator[Future[Heard]]:
     """The outcome of each input, in order, as soon as it and all before it are done."""
     pool = ThreadPoolExecutor(max_workers=jobs)
+    # each sound's thread reads and cuts; where there are several jobs, others recognise
+    segments = ThreadPoolExecutor(max_workers=jobs) if jobs > 1 else None
     stop = threading.Event()
+
+    def work(item: Input) -> Heard:
+        stream = model.stream(
+            nbest=detail.nbest, jamo=detail.jamo, segmenting=segmenting, executor=segments
+        )
+        return _recognise(stream, model.sample_rate, item, raw, bar, stop)
+
     try:
-        yield from [pool.submit(_recognise, model, item, raw, detail, bar, stop) for item in inputs]
+        yield from [pool.submit(work, item) for item in inputs]
     finally:
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
+        if segments is not None:
+            segments.shutdown(wait=False, cancel_futures=True)
 
 
 def _recognise(
-    model: Model,
+    stream: Stream,
+    sample_rate: int,
     item: Input,
     raw: RawFormat | None,
-    detail: Detail,
     bar: SoundBar,
     stop: threading.Event,
 ) -> Heard:
@@ -225,15 +306,14 @@ def _recognise(
     """
     from asr.audio import iter_blocks
 
-    stream = model.stream(nbest=detail.nbest, jamo=detail.jamo)
     heard, damage = 0, None
     try:
-        for block in iter_blocks(item.source, model.sample_rate, block_seconds=5.0, raw=raw):
+        for block in iter_blocks(item.source, sample_rate, block_seconds=5.0, raw=raw):
             if stop.is_set():
                 raise CancelledError
             stream.accept(block)
             heard += len(block)
-            bar.advance(len(block) / model.sample_rate)
+            bar.advance(len(block) / sample_rate)
     except AudioError as error:
         if heard == 0:
             raise
@@ -269,11 +349,11 @@ def _warn_if_short(result: Result) -> None:
                        result.source, result.duration)
 
 
-def _print(result: Result, format_name: str, utterance: str | None) -> None:
-    if utterance is not None and format_name == "txt":
+def _print(result: Result, writer: Writer, utterance: str | None) -> None:
+    if utterance is not None and isinstance(writer, TextWriter):
         sys.stdout.write(f"{utterance} {result.text}".rstrip() + "\n")
     else:
-        get_writer(format_name).write(result, sys.stdout)
+        writer.write(result, sys.stdout)
     sys.stdout.flush()
 
 

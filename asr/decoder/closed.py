@@ -52,15 +52,22 @@ class ClosedDecoder:
     reject: RejectConfig = field(default_factory=RejectConfig)
 
     @classmethod
-    def of(cls, grammar: Grammar, decoder: Decoder) -> ClosedDecoder:
+    def of(
+        cls, grammar: Grammar, decoder: Decoder, reject: RejectConfig | None = None
+    ) -> ClosedDecoder:
         """Compile a grammar for the units of ``decoder``.
+
+        Args:
+            reject: calibration of what is outside of it.
 
         Raises:
             DataError: it holds what the model does not know, or grows too large.
         """
         compiled = grammar.compile(decoder.lm.vocabulary)
         return cls(
-            compiled, decoder.with_language(compiled.lm, compiled.table, compiled.row)
+            compiled,
+            decoder.with_language(compiled.lm, compiled.table, compiled.row),
+            reject=reject or RejectConfig(),
         )
 
     def decode(self, scores: NDArray[np.float32], free: Hypothesis) -> ClosedPath:

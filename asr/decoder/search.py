@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,15 @@ from asr.decoder.ends import endings
 from asr.decoder.language import Language, UnitTable, UserWords
 from asr.decoder.lattice import Endings, Lattice
 from asr.decoder.path import BestPath, DecodedUnit, checked_scores, timed_units, traced
-from asr.decoder.records import add_event, grown_trail, new_trail
+from asr.decoder.records import (
+    PREVIOUS,
+    SAID,
+    START,
+    UNION,
+    add_event,
+    grown_trail,
+    new_trail,
+)
 from asr.errors import ModelError
 from asr.graph.bias import BiasAutomaton
 from asr.graph.hcl import HclGraph
@@ -42,7 +51,7 @@ from asr.graph.lookahead import STEP, state_ahead
 from asr.lm.automaton import LmAutomaton
 from asr.lm.units import EOJEOL_MARK
 
-__all__ = ["BestPath", "DecodedUnit", "Decoder", "Search"]
+__all__ = ["BestPath", "DecodedUnit", "Decoder", "Search", "Standing"]
 
 
 MEMO_ROWS = 1 << 13
@@ -138,6 +147,22 @@ class Decoder:
         return self._graph._replace(arc_cost=cost)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a search stands.
+
+    Attributes:
+        silence: frames since the last unit's end; 0 in its midst.
+        said: whether anything was said before.
+        final_cost: nats by which the best path that may end here is worse than the best of all
+            (Kaldi's FinalRelativeCost); inf where none may.
+    """
+
+    silence: int
+    said: bool
+    final_cost: float
+
+
 class Search:
     """The state of one utterance's search: feed scores with :meth:`advance`, then read the path."""
 
@@ -222,6 +247,22 @@ class Search:
                 scores,
                 self._at,
             )
+
+    def standing(self) -> Standing:
+        """What the best path so far says of whether the speaker has finished."""
+        if self.active == 0:
+            return Standing(0, False, math.inf)
+        score, links = self._tokens.score[: self.active], self._trail.links
+        best = int(np.argmax(score))
+        record = int(self._tokens.record[best])
+        while record >= 0 and links[record, SAID] == UNION:
+            record = int(links[record, PREVIOUS])
+        silence = 0
+        if self._decoder.hcl.kind[self._tokens.state[best]] == Kind.SILENCE:
+            silence = self.frames - (int(links[record, START]) if record >= 0 else 0)
+        ends = self._endings().score
+        cost = float(score[best] - ends.max()) if len(ends) else math.inf
+        return Standing(silence, record >= 0, max(0.0, cost))
 
     def best_path(self) -> BestPath:
         """The best path so far, as if the utterance ended here."""

@@ -14,7 +14,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-_PIECE = 16_000
+NOISE_PERIOD = 16_000
+"""Samples after which the noise repeats."""
 
 
 def add_noise(samples: NDArray[np.float32], power: float) -> NDArray[np.float32]:
@@ -22,7 +23,7 @@ def add_noise(samples: NDArray[np.float32], power: float) -> NDArray[np.float32]
 
     The noise is always the same, so the same sound always gives the same result.
     """
-    repeats = -(-len(samples) // _PIECE)
+    repeats = -(-len(samples) // NOISE_PERIOD)
     noise = np.tile(_noise(), repeats)[: len(samples)]
     return samples + np.float32(np.sqrt(power)) * noise
 
@@ -30,6 +31,6 @@ def add_noise(samples: NDArray[np.float32], power: float) -> NDArray[np.float32]
 @cache
 def _noise() -> NDArray[np.float32]:
     """White noise of unit variance, float32 [16000]: made once, repeated as needed."""
-    noise = np.random.Generator(np.random.PCG64(0)).standard_normal(_PIECE, dtype=np.float32)
+    noise = np.random.Generator(np.random.PCG64(0)).standard_normal(NOISE_PERIOD, dtype=np.float32)
     noise.flags.writeable = False
     return noise

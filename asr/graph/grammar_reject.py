@@ -30,8 +30,9 @@ WINDOW = 12
 class RejectConfig:
     """The calibration; made by ``tools/bench/grammar.py --fit`` on train and dev of two corpora.
 
-    It holds for the model ``ko-kaldi`` with its own decoder options in the free search, and for
-    scale 1 without bonuses in the grammar's.
+    It holds with a model's own decoder options in the free search, and for scale 1 without bonuses
+    in the grammar's. These values are of the model ``ko-kaldi``; others bring their own in their
+    section "reject".
 
     Attributes:
         threshold: what is in the grammar with a lower probability is rejected.
@@ -45,6 +46,7 @@ class RejectConfig:
     def __post_init__(self) -> None:
         if not 0.0 <= self.threshold <= 1.0:
             raise UsageError(f"the reject threshold is a probability, not {self.threshold}")
+        object.__setattr__(self, "weights", tuple(self.weights))
         if len(self.weights) != len(FEATURES):
             raise UsageError(f"there are {len(FEATURES)} reject features, not {len(self.weights)}")
 

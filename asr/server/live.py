@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,6 @@ SAMPLE_RATES = (4_000, 192_000)
 _FULL_SCALE = np.float32(1.0 / 32768.0)
 
 
-class Stream(Protocol):
-    """What is used of :class:`asr.recognizer.Stream`."""
-
-    @property
-    def segments(self) -> tuple[Segment, ...]: ...
-    def accept(self, samples: NDArray[np.float32]) -> None: ...
-    def finish(self) -> Result: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What a piece of live sound has brought.
@@ -45,41 +36,29 @@ class Heard:
     partial: str = ""
 
 
-def _begin(model: Model, nbest: int) -> Stream:
-    """The one place where a live stream is begun.
-
-    Once streams find end points themselves: ``model.stream(nbest=nbest, live=True)``.
-    """
-    return model.stream(nbest=nbest)
-
-
-def _partial(stream: Stream) -> str:
-    """The one place where text that is not final is asked for.
-
-    Once streams tell it: ``stream.partial().text``. Until then there is none.
-    """
-    return ""
-
-
-class LiveRecognizer:
+class PcmStream:
     """One live stream of 16-bit PCM at any rate. Its methods may block; one thread at a time.
 
     Args:
         model: the shared model, or its view with words or a grammar.
         sample_rate: of the sound that will come, in Hz.
         nbest: alternatives of each segment.
+        start: seconds that its first sample is at.
 
     Raises:
         UsageError: a rate at which nothing is recorded.
     """
 
-    def __init__(self, model: Model, sample_rate: int, nbest: int = 0) -> None:
+    def __init__(
+        self, model: Model, sample_rate: int, nbest: int = 0, start: float = 0.0
+    ) -> None:
         low, high = SAMPLE_RATES
         if not low <= sample_rate <= high:
             raise UsageError(f"sample_rate must be from {low} to {high} Hz, not {sample_rate}")
         self.sample_rate = sample_rate
         self.seconds = 0.0
-        self._stream = _begin(model, nbest)
+        self._start = start
+        self._stream = model.stream(nbest=nbest, live=True)
         self._told = 0
         self._rest = b""
         self._resample = None
@@ -95,7 +74,8 @@ class LiveRecognizer:
         samples = self._samples(pcm)
         if len(samples):
             self._stream.accept(samples)
-        return Heard(self._new_segments(self._stream.segments), _partial(self._stream))
+        segments = self._new_segments(self._stream.segments)
+        return Heard(segments, self._stream.partial().text)
 
     def finish(self) -> Heard:
         """Recognise what is left."""
@@ -116,9 +96,17 @@ class LiveRecognizer:
         return np.clip(self._resample.resample_chunk(samples), -1.0, 1.0)
 
     def _new_segments(self, segments: Sequence[Segment]) -> tuple[Segment, ...]:
-        new = tuple(segments[self._told :])
+        new = [_later(segment, self._start) for segment in segments[self._told :]]
         self._told = len(segments)
-        return new
+        return tuple(new)
+
+
+def _later(segment: Segment, seconds: float) -> Segment:
+    """A segment of sound that begins so much later."""
+    words = tuple(
+        replace(word, start=word.start + seconds, end=word.end + seconds) for word in segment.words
+    )
+    return replace(segment, start=segment.start + seconds, end=segment.end + seconds, words=words)
 
 
 class UploadRecognizer:

