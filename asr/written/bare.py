@@ -37,6 +37,9 @@ def _is_clear(text: str, number: Number) -> bool:
         return False
     if number.syllables == 2 and said[1] == "천" and _DEPOSIT.match(text, number.end):
         return True
+    may_be_particle = said[-1] in "이일" and number.syllables == _LEAST and said[-2] in "십백천만억"
+    if may_be_particle:  # 오만이, 오십일
+        return False
     return number.syllables >= _LEAST and not said.startswith("만 ")
 
 
@@ -45,5 +48,5 @@ def _ended(text: str, number: Number) -> Match | None:
     if tail is None:
         return None
     spoken = text[number.start : number.end]
-    is_year = 1900 <= number.value <= 2100 and number.value % 1000 and not number.decimals
-    return Match(tail, format_number(number, bool(is_year), spoken) + text[number.end : tail])
+    plain = number.value < 10_000 and number.value % 1000 > 0 and not number.decimals
+    return Match(tail, format_number(number, plain, spoken) + text[number.end : tail])

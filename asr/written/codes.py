@@ -17,14 +17,15 @@ _SERVICE = re.compile(
 _TELEPHONES = (_MOBILE, _AREA, _SERVICE)
 _NAMED_DAYS = {
     "육이오": "6·25", "오일팔": "5·18", "사일구": "4·19", "팔일오": "8·15", "오일륙": "5·16",
-    "십이십이": "12·12",
+    "십이십이": "12·12", "구일일": "9·11",
 }  # fmt: skip
 _WORDS = ("사이사이", "일일이", "이이이", "오오오", "구구구", "이사이", "오이오", "영영영",
           "사오이", "일일일", "육이오", "사이오", "공공공", "이일이", "구사일", "영이영",
           "공사", "영사", "공구", "일사오")  # fmt: skip
 """Words and names of digits alone, and beginnings of others, which are no numbers."""
-_LEAST = 3
-"""So few digits in one eojeol are a code; fewer are words (오이, 사이, 공사)."""
+_LEAST_IN_GROUP = 3
+_LEAST = 4
+"""So few digits in one eojeol are a code; fewer are words (오이, 이륙이, 사육이)."""
 _LONG = 5
 """Single digits said apart, so many in a row, are a code, too."""
 _EMERGENCY = {"일일구": "119", "일일이": "112", "일일사": "114"}
@@ -79,26 +80,34 @@ def _written_groups(groups: list[str]) -> str:
     for pattern in _TELEPHONES:
         if match := pattern.fullmatch(joined):
             return "-".join(match.groups())
-    if len(groups) > 1 and min(map(len, groups)) >= _LEAST:
+    if len(groups) > 1 and min(map(len, groups)) >= _LEAST_IN_GROUP:
         return "-".join(groups)
     singles = len(groups) >= _LONG and all(len(group) <= 2 for group in groups)
     return joined if singles else ""
 
 
 def _one(place: Place) -> Match | None:
-    """Three digits or more in one eojeol: 삼육오; also those that open with 공: 공일번."""
+    """Four digits or more in one eojeol, three before 번, and those with 공: 공일번."""
     text, start = place.text, place.start
     digits = read_digit_string(text, start)
     end = start + len(digits)
-    if text.startswith("공", start) and len(digits) == 2 and text.startswith("번", end):
+    if emergency := _emergency(text, start, end):
+        return emergency
+    if text.startswith("번", end) and (len(digits) > 2 or digits[:1] == "0" and len(digits) == 2):
         tail = tail_end(text, end + 1)
-        return None if tail is None else Match(tail, digits + text[end:tail], "번")
-    if len(digits) < _LEAST:
+        named = text[start] != "영"
+        return Match(tail, digits + text[end:tail], "번") if tail is not None and named else None
+    if len(digits) < _LEAST or text[start:].startswith(_WORDS) or len(set(digits)) == 1:
         return None
     tail = tail_end(text, end, suffixes=False)
-    if (emergency := _EMERGENCY.get(text[start:end])) and _EMERGENCY_AFTER.match(text, end):
-        end_of = text.find(" ", end)
-        return Match(len(text) if end_of < 0 else end_of, emergency + text[end:].split(" ")[0])
-    if tail is None or text[start:].startswith(_WORDS) or len(set(digits)) == 1:
+    return None if tail is None else Match(tail, digits + text[end:tail])
+
+
+def _emergency(text: str, start: int, end: int) -> Match | None:
+    """일일구에 → 119에; 일일이 alone is "one by one"."""
+    number = _EMERGENCY.get(text[start:end])
+    if number is None or not _EMERGENCY_AFTER.match(text, end):
         return None
-    return Match(tail, digits + text[end:tail])
+    eojeol_end = text.find(" ", end)
+    last = len(text) if eojeol_end < 0 else eojeol_end
+    return Match(last, number + text[end:last])

@@ -46,6 +46,7 @@ _DIGITS = {word: value for value, word in enumerate(numerals.SINO_DIGITS) if val
 _SMALL = {"십": 10, "백": 100, "천": 1000}
 _LARGE = {"만": 10**4, "억": 10**8, "조": 10**12, "경": 10**16}
 _POINTED = re.compile(r" ?[쩜점] ?(?=[영공일이삼사오육륙칠팔구])")
+_COPULA = re.compile(r"(?:다|고|며|죠|야|구나|네요|군요)(?![가-힣])|었|라[고는]|에요|므로|기에|지만")
 _STRING = {**_DIGITS, "영": 0, "공": 0}
 _ONES = {"한": 1, "두": 2, "세": 3, "네": 4, "석": 3, "넉": 4, "다섯": 5, "여섯": 6, "일곱": 7,
          "여덟": 8, "아홉": 9}  # fmt: skip
@@ -104,7 +105,7 @@ def read_sino(text: str, start: int) -> list[Number]:
     >>> [(n.value, n.end) for n in read_sino("이천 이십육년", 0)]
     [(2026, 6), (2020, 5), (2002, 4), (2000, 2), (2, 1)]
     """
-    if text[start : start + 1] == "영":
+    if text.startswith("영", start):
         return [Number(Kind.SINO, 0, start, start + 1, 1)]
     reader, found, place, syllables = _SinoReader(), [], start, 0
     while place < len(text):
@@ -117,7 +118,7 @@ def read_sino(text: str, start: int) -> list[Number]:
             break
         place, syllables = step + 1, syllables + 1
         found.append(Number(Kind.SINO, reader.value, start, place, syllables))
-    return found[::-1]
+    return [number for number in reversed(found) if not _ends_in_copula(text, number)]
 
 
 def read_decimal(text: str, whole: Number) -> list[Number]:
@@ -130,13 +131,19 @@ def read_decimal(text: str, whole: Number) -> list[Number]:
         place += 1
         syllables = whole.syllables + 1 + len(digits)
         found.append(Number(Kind.DECIMAL, whole.value, whole.start, place, syllables, digits))
-    return found[::-1]
+    return [number for number in reversed(found) if not _ends_in_copula(text, number)]
+
+
+def _ends_in_copula(text: str, number: Number) -> bool:
+    """Whether its last 이 is that of 이다: 사쩜사이다 is 4.4이다."""
+    is_last = number.syllables > 1 and text[number.end - 1] == "이"
+    return is_last and bool(_COPULA.match(text, number.end))
 
 
 def read_native(text: str, start: int) -> list[Number]:
     """Every native number before a counter at ``start``, longest first: 스물한, 백한, 스무."""
     found = []
-    hundreds = [n for n in read_sino(text, start) if n.value % 100 == 0 and n.value]
+    hundreds = [n for n in read_sino(text, start) if n.value % 100 == 0 and 0 < n.value < 10_000]
     for before in [*hundreds, None]:
         place = before.end if before else start
         if before and text[place : place + 1] == " ":

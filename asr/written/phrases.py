@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
 
+from asr.hangul.tables import read_table
 from asr.written.formatting import format_number
 from asr.written.match import Match, Place, next_eojeol
 from asr.written.numbers import Kind, Number, read_all, read_sino
@@ -26,9 +28,26 @@ def read_phrase(place: Place) -> Match | None:
     """A fraction, score, range, version or negative number at ``place``."""
     if place.counter:
         return None
-    return (
+    return _name(place) or (
         _fraction(place) or _version(place) or _score(place) or _range(place) or _negative(place)
     )
+
+
+@cache
+def _names() -> dict[str, str]:
+    rows = read_table("phrases.tsv", package="asr.written")
+    return dict(sorted(((said, name) for said, name in rows), key=lambda row: -len(row[0])))
+
+
+def _name(place: Place) -> Match | None:
+    """A name of the table: 육삼빌딩 → 63빌딩."""
+    for said, written in _names().items():
+        if place.text.startswith(said, place.start):
+            end = place.start + len(said)
+            tail = tail_end(place.text, end, suffixes=False)
+            if tail is not None:
+                return Match(tail, written + place.text[end:tail])
+    return None
 
 
 def _fraction(place: Place) -> Match | None:
@@ -68,7 +87,8 @@ def _score(place: Place) -> Match | None:
             continue
         tail = _SCORE_TAIL.match(text, theirs[0].end)
         apart = against[0] == " 대 "
-        if tail and (apart or tail[0] in ("로", "으로")):
+        joined = tail is not None and tail[0] in ("로", "으로") and theirs[0].value != 1
+        if tail and (apart or joined):  # 일대일로 is an adverb
             written = f"{_plain(ours)}{against[0]}{_plain(theirs[0])}"
             return Match(tail.end(), written + tail[0])
     return None

@@ -30,6 +30,8 @@ _DURATIONS = frozenset("분 일 주 주일 초 시간".split())
 _DURING = re.compile(
     r"(?:간|동안|째|전|후|뒤|만에|만의|내|정도|이상|이내|안에|마다|씩|짜리|가량|남짓|넘|이나|지나|걸리|당)"
 )
+_WORDS_OF_TIME = ((1, "주일"), (9, "분"), (1, "주"), (1, "시간"), (2, "주"))
+"""일주일 is usually so written; 구분, 일주, 이주 are other words."""
 _NUMBERED = re.compile(
     r"(?:출구|아이언|홀|국도|게이트|트랙|채널|고속도로|승강장|타자|우드|마을버스|버스|노선|도로|번호|교향곡)"
 )
@@ -39,7 +41,16 @@ _HUNDRED_PER_CENT_SURE = re.compile(r"(?:활용|발휘|이해|공감|반영|감�
 _AGES = frozenset("살 세 개월 년".split())
 _AFTER_MONTH_NAMES = {"유월": "6월", "시월": "10월"}
 _VAGUE = ("몇", "수")
-_ORDERED = frozenset("대 회 차 조 항 절 장 권 과 기 호 편 부 막 세대 공화국 사단 군단 함대 호기 호점 공장".split())
+_DAYS_BEFORE = frozenset("지난 오는 이달 매달 매월 다음달 내달 지난달 같은달 음력 양력".split())
+_ORDINAL_ALONE = re.compile(r"제([이삼사])의(?![가-힣])")
+"""제이의, 제삼의: a second, a third of its kind."""
+_MANY = frozenset("원 달러 유로 위안 엔 명 개 건 톤 배럴 주 가구".split())
+"""Of these there may be trillions; 구조, 백조 and 구경 before others are words."""
+_SHORT_WORDS = frozenset("장 도 인 기 대 부 차 주 조 과 강 방 곳 동 절 표 석 단 반 등 급 무".split())
+"""Counters before which 백사, 천사, 만사 and the like are the beginning of a word (백사장)."""
+_POINTED_BY_COUNTER = 2
+"""With 점 for the point a decimal in 이 or 일 needs a counter of so many syllables: 십점이다."""
+_ORDERED = frozenset("대 회 차 조 항 절 장 권 과 기 호 편 부 막 세대 공화국 사단 군단 함대 호기 호점 공장 당 국 자 세계 외국어 금융권 분야 사분기".split())
 
 
 def read_quantity(place: Place) -> Match | None:
@@ -47,13 +58,15 @@ def read_quantity(place: Place) -> Match | None:
     if place.before in _VAGUE:
         return None
     text, start = place.text, place.start
-    if match := _month_name(place):
+    if match := _month_name(place) or _ordinal_alone(place):
         return match
     ordered = _ordinal_length(text, start)
     for number in read_all(text, start + ordered):
         for counter, begin, end in _counters_after(text, number):
             if match := _with_counter(place, number, counter, begin, end, text[start:][:ordered]):
                 return match
+            if tail_end(text, end) is not None:
+                break  # 두 시간 is no 두 시
     return None
 
 
@@ -69,6 +82,13 @@ def _month_name(place: Place) -> Match | None:
         if place.text.startswith(spoken, place.start):
             return _finish(place, written, "월", place.start + len(spoken))
     return None
+
+
+def _ordinal_alone(place: Place) -> Match | None:
+    match = _ORDINAL_ALONE.match(place.text, place.start)
+    if match is None:
+        return None
+    return Match(match.end(), f"제{numerals.SINO_DIGITS.index(match[1])}의")
 
 
 def _counters_after(text: str, number: Number) -> Iterator[tuple[str, int, int]]:
@@ -148,11 +168,20 @@ def _is_possible(place: Place, number: Number, word: str) -> bool:
     text = place.text
     limits = {"월": (1, 12), "시": (0, 24), "분기": (1, 4)}
     low, high = limits.get(word, (0, 10**20))
-    if not low <= number.value <= high or (word == "시" and 0 < number.value < 13):
+    if not low <= number.value <= high or (word == "시" and 0 < number.value < 11):
+        return False
+    if _is_beginning_of_word(text, number, word):
         return False
     if text.startswith("만 ", number.start) and number.syllables > 1:  # 만 이십사개월: an age
         return number.value >= 11_000 and word not in _AGES
     return not (number.value == 10**7 and number.syllables == 2)  # 천만 stays
+
+
+def _is_beginning_of_word(text: str, number: Number, word: str) -> bool:
+    said = text[number.start : number.end]
+    if said[-1] in "조경":
+        return word not in _MANY
+    return number.syllables == 2 and said[0] in "백천만" and word in _SHORT_WORDS
 
 
 def _by_context(
@@ -164,9 +193,15 @@ def _by_context(
         return place.before in _DAY_PARTS or _minutes_follow(text, end)
     if word == "시간" and number.value == 1:
         return _minutes_follow(text, end)
-    if number.kind is not Kind.SINO:
-        return None
+    if number.kind is Kind.NATIVE:
+        return False if (number.value, word, attached) == (10, "대", True) else None  # 열대
+    if number.kind is Kind.DECIMAL:
+        said = text[number.start : number.end]
+        unclear = "쩜" not in said and len(number.decimals) == 1 and said[-1] in "이일"
+        return not unclear or len(word) >= _POINTED_BY_COUNTER or word == "배"
     if word == "일":
+        if place.before in _DAYS_BEFORE or next_eojeol(text, end) in _DAY_PARTS:
+            return attached or number.value != 2
         return _is_day(place, number, attached, end)
     if word == "도":
         return bool(_DEGREES.match(place.before)) or None
@@ -178,7 +213,7 @@ def _by_context(
     if word == "박":
         return _nights_have_days(text, end) or number.syllables > 1 or None
     if word in _DURATIONS and number.value < 10 and (attached or number.value != 2):
-        return _is_duration(text, end) or None
+        return (number.value, word) not in _WORDS_OF_TIME and _is_duration(text, end) or None
     return None
 
 

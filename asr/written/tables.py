@@ -11,9 +11,11 @@ from asr.written.numbers import Kind, Number
 NEVER = 10**9
 _KEPT_IN_WORDS = frozenset(
     "도 톤 달러 원 유로 파운드 엔 칼로리 페이지 포인트 인치 피트 온스 헥타르 암페어 비피에스"
-    " 에프피에스 비피엠 모 옴".split()
+    " 에프피에스 비피엠".split()
 )
 """Units whose words Korean writers keep after digits: 10톤, 5달러, 19도."""
+_NOT_UNITS = ("모", "옴")
+"""Rare units that are words of every day otherwise (이모)."""
 _SPOKEN_OTHERWISE = {"쎈티미터": "센티미터", "퍼센트 포인트": "퍼센트포인트", "미리미터": "밀리미터"}
 _ALL_DIGITS = "0123456789"
 _ALL_SCALES = "십백천만"
@@ -86,6 +88,7 @@ def _units() -> dict[str, str]:
     return {
         reading: next((one for one in several if one.isascii() and one.isalpha()), several[0])
         for reading, several in symbols.items()
+        if reading not in _NOT_UNITS
     }
 
 
