@@ -40,6 +40,7 @@ from asr.models import resolve
 from asr.result import Detail, Result, Segment
 from asr.segment_recognizer import SegmentRecognizer, Shared
 from asr.segmenting import SegmentCutter, SegmentingConfig, SoundSegment
+from asr.written.result import write_segment
 
 
 def load(name_or_path: str | Path = "ko", device: str = "cpu") -> Model:
@@ -204,6 +205,7 @@ class Model:
         decoder: DecoderConfig | None = None,
         nbest: int = 0,
         jamo: bool = False,
+        written: bool = False,
     ) -> Result:
         """Recognise a whole file, stream or array.
 
@@ -215,23 +217,30 @@ class Model:
             decoder: search options other than the model's own.
             nbest: how many alternatives to give of each segment.
             jamo: whether to give the times of syllables and jamo, too.
+            written: whether to give the written form, too (30% for 삼십 퍼센트): see
+                ``written_text`` of the result. A grammar's phrases are written as they stand there.
 
         Raises:
             AudioError: sound that cannot be read.
             UsageError: an array without its sample rate.
             ModelError: a network or graph whose numbers make no sense.
         """
-        stream = self.stream(decoder=decoder, nbest=nbest, jamo=jamo)
+        stream = self.stream(decoder=decoder, nbest=nbest, jamo=jamo, written=written)
         for block in self._blocks(audio, sample_rate, raw):
             stream.accept(block)
         return stream.finish()
 
     def stream(
-        self, *, decoder: DecoderConfig | None = None, nbest: int = 0, jamo: bool = False
+        self,
+        *,
+        decoder: DecoderConfig | None = None,
+        nbest: int = 0,
+        jamo: bool = False,
+        written: bool = False,
     ) -> Stream:
         """Begin one utterance (or one long recording) whose samples come piece by piece."""
         model = self if decoder is None else self.with_options(decoder=decoder)
-        return Stream(model, Detail(nbest, jamo))
+        return Stream(model, Detail(nbest, jamo, written))
 
     def _blocks(
         self, audio: Source | NDArray[np.generic], sample_rate: int | None, raw: RawFormat | None
@@ -303,7 +312,11 @@ class Stream:
         )
 
     def _recognise(self, pieces: Iterable[SoundSegment]) -> None:
+        recognizer = self._model._recognizer
         for piece in pieces:
-            segment = self._model._recognizer.recognize(piece, self._detail)
-            if segment is not None:
-                self._segments.append(segment)
+            segment = recognizer.recognize(piece, self._detail)
+            if segment is None:
+                continue
+            if self._detail.written and recognizer.grammar is None:
+                segment = write_segment(segment, [word.written for word in recognizer.words])
+            self._segments.append(segment)

@@ -74,6 +74,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                       help="alternatives of each segment, in json")
     more.add_argument("--jamo", action="store_true",
                       help="times of syllables and jamo, in json")
+    more.add_argument("--written", action="store_true",
+                      help="numbers in digits: 2026년 6월, 30%%, 010-1234-5678 (ctm stays as it was"
+                      " said, json has both)")
     parser.add_argument("--raw", metavar="RATE[:ENCODING[:CHANNELS]]",
                         help="inputs are headerless PCM, for instance 16000 or 8000:mulaw:2")
 
@@ -93,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         prepare_folder(args.output, f"--output {args.output}")
     model = _adapted(_load(args.model, args.device, args.jobs), args)
-    detail = Detail(args.nbest, args.jamo)
+    detail = Detail(args.nbest, args.jamo, args.written)
     bar = SoundBar(_total_seconds(inputs, raw))
     failures = len(errors)
     try:
@@ -135,6 +138,9 @@ def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
     if args.grammar and (args.nbest or args.no_rescoring):
         raise UsageError("--grammar gives its one phrase, and is not rescored: leave out --nbest"
                          " and --no-rescoring")
+    if args.grammar and args.written:
+        raise UsageError("--grammar gives its phrases as they are written in it: leave out"
+                         " --written")
     if args.nbest > MOST_ALTERNATIVES:
         raise UsageError(f"--nbest gives {MOST_ALTERNATIVES} alternatives at most")
     if "json" not in formats:
@@ -225,7 +231,7 @@ def _recognise(
     """
     from asr.audio import iter_blocks
 
-    stream = model.stream(nbest=detail.nbest, jamo=detail.jamo)
+    stream = model.stream(**dataclasses.asdict(detail))
     heard, damage = 0, None
     try:
         for block in iter_blocks(item.source, model.sample_rate, block_seconds=5.0, raw=raw):
@@ -271,7 +277,7 @@ def _warn_if_short(result: Result) -> None:
 
 def _print(result: Result, format_name: str, utterance: str | None) -> None:
     if utterance is not None and format_name == "txt":
-        sys.stdout.write(f"{utterance} {result.text}".rstrip() + "\n")
+        sys.stdout.write(f"{utterance} {result.written_text}".rstrip() + "\n")
     else:
         get_writer(format_name).write(result, sys.stdout)
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Numbers without a counter: 이백이십팔입니다, 이천에 육십만 원. Only those that are no other word."""
+"""Numbers without a counter (이백이십팔입니다, 이천에 육십만 원) that are no other words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DEPOSIT = re.compile(r"에 [일이삼사오육칠팔구십백천만]+ ?만? ?�
 
 def read_bare(place: Place) -> Match | None:
     """A number that stands alone or before a particle at ``place``."""
-    if place.counter or place.before in ("몇", "수"):
+    if place.before in ("몇", "수"):
         return None
     text = place.text
     for number in read_sino(text, place.start):

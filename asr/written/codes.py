@@ -6,6 +6,7 @@ import re
 
 from asr.written.match import Match, Place
 from asr.written.numbers import read_digit_string
+from asr.written.tables import word_list
 from asr.written.tails import tail_end
 
 _MOBILE = re.compile(r"(01[016789])(\d{3,4})(\d{4})")
@@ -19,10 +20,6 @@ _NAMED_DAYS = {
     "육이오": "6·25", "오일팔": "5·18", "사일구": "4·19", "팔일오": "8·15", "오일륙": "5·16",
     "십이십이": "12·12", "구일일": "9·11",
 }  # fmt: skip
-_WORDS = ("사이사이", "일일이", "이이이", "오오오", "구구구", "이사이", "오이오", "영영영",
-          "사오이", "일일일", "육이오", "사이오", "공공공", "이일이", "구사일", "영이영",
-          "공사", "영사", "공구", "일사오")  # fmt: skip
-"""Words and names of digits alone, and beginnings of others, which are no numbers."""
 _LEAST_IN_GROUP = 3
 _LEAST = 4
 """So few digits in one eojeol are a code; fewer are words (오이, 이륙이, 사육이)."""
@@ -34,8 +31,6 @@ _EMERGENCY_AFTER = re.compile(r"(?:에|로|구급|신고|대원|상황실|센터
 
 def read_code(place: Place) -> Match | None:
     """A telephone number, or another number said digit by digit, at ``place``."""
-    if place.counter:
-        return None
     return _named_day(place) or _groups(place) or _one(place)
 
 
@@ -53,7 +48,7 @@ def _groups(place: Place) -> Match | None:
     """Several eojeol of digits, 에 between them or not: 공일공 일이삼사 오육칠팔."""
     text, groups, ends = place.text, [], []
     at = place.start
-    if text.startswith(_WORDS, at):
+    if _is_word(text, at):
         return None
     while digits := read_digit_string(text, at):
         at += len(digits)
@@ -74,6 +69,10 @@ def _groups(place: Place) -> Match | None:
     return None
 
 
+def _is_word(text: str, start: int) -> bool:
+    return text.startswith(tuple(word_list("not_codes")), start)
+
+
 def _written_groups(groups: list[str]) -> str:
     """With hyphens as telephone and account numbers are; "" for what is neither."""
     joined = "".join(groups)
@@ -91,21 +90,22 @@ def _one(place: Place) -> Match | None:
     text, start = place.text, place.start
     digits = read_digit_string(text, start)
     end = start + len(digits)
-    if emergency := _emergency(text, start, end):
+    if emergency := _emergency(text, start):
         return emergency
-    if text.startswith("번", end) and (len(digits) > 2 or digits[:1] == "0" and len(digits) == 2):
+    if text.startswith("번", end) and (len(digits) > 2 or (digits[:1] == "0" and len(digits) == 2)):
         tail = tail_end(text, end + 1)
         named = text[start] != "영"
         return Match(tail, digits + text[end:tail], "번") if tail is not None and named else None
-    if len(digits) < _LEAST or text[start:].startswith(_WORDS) or len(set(digits)) == 1:
+    if len(digits) < _LEAST or _is_word(text, start) or len(set(digits)) == 1:
         return None
     tail = tail_end(text, end, suffixes=False)
     return None if tail is None else Match(tail, digits + text[end:tail])
 
 
-def _emergency(text: str, start: int, end: int) -> Match | None:
+def _emergency(text: str, start: int) -> Match | None:
     """일일구에 → 119에; 일일이 alone is "one by one"."""
-    number = _EMERGENCY.get(text[start:end])
+    number = _EMERGENCY.get(text[start : start + 3])
+    end = start + 3
     if number is None or not _EMERGENCY_AFTER.match(text, end):
         return None
     eojeol_end = text.find(" ", end)

@@ -6,7 +6,9 @@ stays as it was said.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from asr.written.bare import read_bare
 from asr.written.codes import read_code
@@ -15,10 +17,13 @@ from asr.written.phrases import read_phrase
 from asr.written.quantities import read_half_hour, read_quantity
 from asr.written.tokens import WrittenToken
 
+_OPENING = re.compile(r"[(\[{<《〈「『'\"‘“]*")
+_MARKS = re.compile(r"[^가-힣A-Za-z0-9\s]*")
+_STOPS = ".?!"
 _RULES: tuple[Callable[[Place], Match | None], ...] = (
     read_half_hour,
-    read_code,
     read_phrase,
+    read_code,
     read_quantity,
     read_bare,
 )
@@ -51,12 +56,28 @@ def written_tokens(eojeols: Sequence[str]) -> list[WrittenToken]:
     at, counter = 0, ""
     while at < len(eojeols):
         before = eojeols[at - 1] if at else ""
-        match = _match(Place(text, starts[at], before, counter))
+        match = _match_with_marks(Place(text, starts[at], before, counter))
         end = at + 1 if match is None else index[match.end + 1]
         spoken = " ".join(eojeols[at:end])
         tokens.append(WrittenToken(spoken, match.written if match else spoken, at, end))
-        at, counter = end, _open_counter(match)
+        at, counter = end, match.counter if match else ""
     return tokens
+
+
+def _match_with_marks(place: Place) -> Match | None:
+    """The match of a rule, with the brackets before it and the marks between it and the space."""
+    opening = _OPENING.match(place.text, place.start)
+    start = opening.end() if opening else place.start
+    match = _match(replace(place, start=start))
+    if match is None:
+        return None
+    marks = _MARKS.match(place.text, match.end)
+    end = marks.end() if marks else match.end
+    if end < len(place.text) and place.text[end] != " ":
+        return None
+    closing = place.text[match.end : end]
+    counter = "" if any(stop in closing for stop in _STOPS) else _open_counter(match)
+    return Match(end, place.text[place.start : start] + match.written + closing, counter)
 
 
 def _match(place: Place) -> Match | None:
@@ -66,8 +87,6 @@ def _match(place: Place) -> Match | None:
     return None
 
 
-def _open_counter(match: Match | None) -> str:
+def _open_counter(match: Match) -> str:
     """The counter that the next eojeol follows at once; a particle after it closes it."""
-    if match is None or not match.written.endswith(match.counter):
-        return ""
-    return match.counter
+    return match.counter if match.written.endswith(match.counter) else ""

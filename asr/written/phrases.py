@@ -26,8 +26,6 @@ _BELOW_ZERO = "마이너스 "
 
 def read_phrase(place: Place) -> Match | None:
     """A fraction, score, range, version or negative number at ``place``."""
-    if place.counter:
-        return None
     return _name(place) or (
         _fraction(place) or _version(place) or _score(place) or _range(place) or _negative(place)
     )
@@ -59,7 +57,7 @@ def _fraction(place: Place) -> Match | None:
             continue
         for part in read_sino(text, of.end()):
             tail = tail_end(text, part.end, suffixes=False)
-            if tail is not None and 0 < part.value:
+            if tail is not None and part.value > 0:
                 written = f"{_plain(whole)}분의 {_plain(part)}"
                 return Match(tail, written + text[part.end : tail])
     return None

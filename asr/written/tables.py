@@ -8,15 +8,12 @@ from functools import cache
 from asr.hangul.tables import read_table
 from asr.written.numbers import Kind, Number
 
+_PACKAGE = "asr.written"
 NEVER = 10**9
-_KEPT_IN_WORDS = frozenset(
-    "도 톤 달러 원 유로 파운드 엔 칼로리 페이지 포인트 인치 피트 온스 헥타르 암페어 비피에스"
-    " 에프피에스 비피엠".split()
-)
-"""Units whose words Korean writers keep after digits: 10톤, 5달러, 19도."""
-_NOT_UNITS = ("모", "옴")
-"""Rare units that are words of every day otherwise (이모)."""
-_SPOKEN_OTHERWISE = {"쎈티미터": "센티미터", "퍼센트 포인트": "퍼센트포인트", "미리미터": "밀리미터"}
+"""A least number that no number reaches."""
+_SPOKEN_OTHERWISE = {
+    "쎈티미터": "센티미터", "퍼센트 포인트": "퍼센트포인트", "미리미터": "밀리미터",
+}  # fmt: skip
 _ALL_DIGITS = "0123456789"
 _ALL_SCALES = "십백천만"
 _CLEAR_UNIT = 3
@@ -59,7 +56,7 @@ def counters() -> dict[str, Counter]:
     """Every counter and unit by the word that is said."""
     table = {reading: _unit(reading, symbol) for reading, symbol in _units().items()}
     table |= {other: table[usual] for other, usual in _SPOKEN_OTHERWISE.items()}
-    for row in read_table("counters.tsv", package="asr.written"):
+    for row in read_table("counters.tsv", package=_PACKAGE):
         name, native_spaced, native_attached, sino_attached, sino_spaced, scales = (
             "" if cell == "-" else cell for cell in row
         )
@@ -88,14 +85,19 @@ def _units() -> dict[str, str]:
     return {
         reading: next((one for one in several if one.isascii() and one.isalpha()), several[0])
         for reading, several in symbols.items()
-        if reading not in _NOT_UNITS
+        if reading not in word_list("not_units")
     }
 
 
 def _unit(reading: str, symbol: str) -> Counter:
     """Units follow digits whatever the number is; short ones may be other words after 이."""
     spaced = _ALL_DIGITS if len(reading) >= _CLEAR_UNIT else _ALL_DIGITS.replace("2", "")
-    written = reading if reading in _KEPT_IN_WORDS else symbol
-    return Counter(
-        written, sino_attached=_ALL_DIGITS, sino_spaced=spaced, scales=_ALL_SCALES
-    )
+    written = reading if reading in word_list("kept_units") else symbol
+    return Counter(written, sino_attached=_ALL_DIGITS, sino_spaced=spaced, scales=_ALL_SCALES)
+
+
+@cache
+def word_list(name: str) -> frozenset[str]:
+    """The words of a list of ``data/words.tsv``."""
+    rows = read_table("words.tsv", package=_PACKAGE)
+    return frozenset(word for listed, words in rows if listed == name for word in words.split())

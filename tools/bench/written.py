@@ -21,6 +21,7 @@ import lzma
 import re
 import sys
 import time
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -46,9 +47,9 @@ MOST = 20_000
 HALVES = {"tune": 0, "report": 1}
 _FIGURE = re.compile(
     r"(?<![\d.,])-?\d[\d,.:·~/-]*(?: ?[천만억조경]+(?![가-힣]{2})(?: ?\d[\d,]*)?)*"
-    r"(?: ?(?:%p|%|[㎡㎢㎥℃]|[A-Za-z]+))?"
+    r"(?: ?(?:%p|%|°?[A-Za-z]+[23]?))?"
 )
-_MARKS_AT_END = ".,:·~/- "
+_MARKS_AT_END = ".,:·~/-"
 _NOT_SAID = re.compile(r"[^가-힣 ]+")
 
 
@@ -77,9 +78,10 @@ class Figures:
 
 
 def figures(text: str) -> list[str]:
-    """The numbers of a text with their signs, spaces inside them left out."""
+    """The numbers of a text with their signs, spaces inside them left out; km is ㎞."""
+    plain = unicodedata.normalize("NFKC", text)
     return [
-        match[0].replace(" ", "").rstrip(_MARKS_AT_END.strip()) for match in _FIGURE.finditer(text)
+        match[0].replace(" ", "").rstrip(_MARKS_AT_END) for match in _FIGURE.finditer(plain)
     ]
 
 
@@ -213,7 +215,8 @@ def measure_corpus(args: argparse.Namespace, writers: dict[str, Writer]) -> None
     ]
     distinct = {(one.script or "", scoring_text(one.transcript)): None for one in utterances}
     pairs = [pair for pair in distinct if re.search(r"\d", pair[0])]
-    plain = list(dict.fromkeys(spoken for script, spoken in distinct if not re.search(r"\d", script)))
+    without = (spoken for script, spoken in distinct if not re.search(r"\d", script))
+    plain = list(dict.fromkeys(without))
     print(f"emotiontts {' '.join(args.split)}: {len(pairs)} sentences with digits,"
           f" {len(plain)} without")
     for name, writer in writers.items():
@@ -228,9 +231,8 @@ def measure_texts(args: argparse.Namespace, writers: dict[str, Writer]) -> None:
     for text, sentences in read_texts(args.shared / "text", args.half):
         with_digits = [one for one in sentences if re.search(r"\d", one)]
         plain = [said for one in sentences if not re.search(r"\d", one) and (said := heard(one))]
-        pairs = [
-            (one, scoring_text(to_spoken(one))) for one in with_digits if not re.search("[A-Za-z]", one)
-        ]
+        korean = [one for one in with_digits if not re.search("[A-Za-z]", one)]
+        pairs = [(one, scoring_text(to_spoken(one))) for one in korean]
         print(f"{text}, half {args.half}: {len(pairs)} sentences with digits, {len(plain)} without")
         for name, writer in writers.items():
             limit = args.peer_sentences if writer is not to_written else len(plain)
