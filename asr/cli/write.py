@@ -14,7 +14,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "write",
         help="spoken Korean as it is written: numbers in digits",
         description="Print each text with its numbers in digits where Korean writers put them:"
-        " 삼십 퍼센트 becomes 30%%, 오후 세 시 반 becomes 오후 3시 30분. What may be another word"
+        " 삼십 퍼센트 becomes 30%, 오후 세 시 반 becomes 오후 3시 30분. What may be another word"
         " stays.",
     )
     parser.add_argument("texts", nargs="*", default=["-"], metavar="TEXT",

@@ -113,7 +113,8 @@ def _is_beginning_of_word(text: str, counted: Counted) -> bool:
         return word not in word_list("many")
     if word == "동" and _ROOM.match(text, counted.end):
         return False
-    return number.syllables == 2 and said[0] in "백천만" and word in word_list("short")
+    bare = number.syllables == 2 and said[0] in "백천만" and number.value % 10 > 0
+    return bare and word in word_list("short")
 
 
 def _judge_native(place: Place, counted: Counted) -> bool | None:
