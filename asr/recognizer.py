@@ -40,6 +40,7 @@ from asr.graph.hcl import HclGraph
 from asr.live import LiveConfig, LiveRecognizer
 from asr.lm.automaton import LmAutomaton
 from asr.models import resolve
+from asr.punctuation import punctuate_segment, punctuator
 from asr.result import Detail, Result, Segment
 from asr.segment_recognizer import SegmentRecognizer, Shared
 from asr.segmenting import SegmentingConfig
@@ -211,6 +212,7 @@ class Model:
         nbest: int = 0,
         jamo: bool = False,
         written: bool = False,
+        punctuation: bool = False,
         segmenting: SegmentingConfig | None = None,
         executor: Executor | None = None,
     ) -> Result:
@@ -226,6 +228,7 @@ class Model:
             jamo: whether to give the times of syllables and jamo, too.
             written: whether to give the written form, too (30% for 삼십 퍼센트): see
                 ``written_text`` of the result. A grammar's phrases are written as they stand there.
+            punctuation: whether to put full stops, question marks and commas behind words.
             segmenting: where long sound is cut, and whether what nobody speaks in is left out.
             executor: threads that recognise segments at the same time; None: one after the other.
 
@@ -235,8 +238,8 @@ class Model:
             ModelError: a network or graph whose numbers make no sense.
         """
         stream = self.stream(
-            decoder=decoder, nbest=nbest, jamo=jamo, written=written, segmenting=segmenting,
-            executor=executor,
+            decoder=decoder, nbest=nbest, jamo=jamo, written=written, punctuation=punctuation,
+            segmenting=segmenting, executor=executor,
         )  # fmt: skip
         for block in self._blocks(audio, sample_rate, raw):
             stream.accept(block)
@@ -249,6 +252,7 @@ class Model:
         nbest: int = 0,
         jamo: bool = False,
         written: bool = False,
+        punctuation: bool = False,
         live: bool | LiveConfig = False,
         segmenting: SegmentingConfig | None = None,
         executor: Executor | None = None,
@@ -260,6 +264,7 @@ class Model:
             nbest: how many alternatives to give of each segment.
             jamo: whether to give the times of syllables and jamo, too.
             written: whether to give the written form, too.
+            punctuation: whether to put full stops, question marks and commas behind words.
             live: follow the sound as it comes: partial texts, and segments that end where the
                 speaker pauses; or how to (:class:`~asr.live.LiveConfig`).
             segmenting: where sound that is not live is cut, and whether what nobody speaks in is
@@ -271,7 +276,7 @@ class Model:
             UsageError: options that do not go together.
         """
         model = self if decoder is None else self.with_options(decoder=decoder)
-        detail = Detail(nbest, jamo, written)
+        detail = Detail(nbest, jamo, written, punctuation)
         recognizer = model._recognizer
         if live is False:
             whole = WholeSegments(recognizer, detail, segmenting, executor)
@@ -369,4 +374,6 @@ class Stream:
         for segment in segments:
             if self._detail.written and recognizer.grammar is None:
                 segment = write_segment(segment, [word.written for word in recognizer.words])
+            if self._detail.punctuation:
+                segment = punctuate_segment(segment, punctuator())
             self._segments.append(segment)

@@ -38,11 +38,13 @@ class Detail:
         nbest: how many alternatives each segment has.
         jamo: whether segments have the times of syllables and jamo.
         written: whether segments have their written form, too: 삼십 퍼센트 as 30%.
+        punctuation: whether full stops, question marks and commas follow words.
     """
 
     nbest: int = 0
     jamo: bool = False
     written: bool = False
+    punctuation: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.nbest, int) or not 0 <= self.nbest <= MOST_ALTERNATIVES:

@@ -84,6 +84,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     more.add_argument("--written", action="store_true",
                       help="numbers in digits: 2026년 6월, 30%%, 010-1234-5678 (ctm stays as it was"
                       " said, json has both)")
+    more.add_argument("--punctuation", action="store_true",
+                      help="full stops, question marks and commas, as a small model guesses them")
     cues = parser.add_argument_group("subtitles (srt, vtt)")
     cues.add_argument("--line-length", type=_positive, default=CueOptions.line_length, metavar="N",
                       help="characters on a line (default: %(default)s)")
@@ -121,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         prepare_folder(args.output, f"--output {args.output}")
     model = _adapted(_load(args.model, args.device, args.jobs), args)
-    detail = Detail(args.nbest, args.jamo, args.written)
+    detail = Detail(args.nbest, args.jamo, args.written, args.punctuation)
     voices = VoiceConfig(threshold=0.0) if args.no_vad else VoiceConfig()
     segmenting = SegmentingConfig(voices=voices)
     bar = SoundBar(_total_seconds(inputs, raw))
