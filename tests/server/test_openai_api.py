@@ -77,9 +77,10 @@ def test_verbose_json_has_what_the_result_has(
 
 
 def test_subtitles_are_those_of_the_command(
-    client: openai.OpenAI, sample: Path, tmp_path: Path
+    client: openai.OpenAI, sample: Path, tmp_path: Path, korean_model: Path
 ) -> None:
-    assert main(["transcribe", str(sample), "-f", "srt", "-f", "vtt", "-o", str(tmp_path)]) == 0
+    options = ["-m", str(korean_model), "-f", "srt", "-f", "vtt", "-o", str(tmp_path)]
+    assert main(["transcribe", str(sample), *options]) == 0
     for form in ("srt", "vtt"):
         with open(sample, "rb") as file:
             answer = client.audio.transcriptions.create(
