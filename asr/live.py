@@ -80,7 +80,7 @@ class LiveConfig:
             segment to have a text, whatever the search makes of it.
     """
 
-    step: float = 0.32
+    step: float = 0.48
     again: bool = True
     beam: float = 9.0
     agreement: int = 2

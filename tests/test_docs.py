@@ -98,6 +98,16 @@ def test_pages_show_the_same_commands_and_code() -> None:
     assert code[0] and code[0] == code[1]
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "docs/ko").glob("*.md")))
+def test_korean_pages_show_what_the_english_ones_do(name: str) -> None:
+    english, korean = f"docs/{name}.md", f"docs/ko/{name}.md"
+    told = [
+        [re.sub(r" *#.*", "", text) for text in (*commands(page), *blocks(page, "python"))]
+        for page in (english, korean)
+    ]
+    assert told[0] and told[0] == told[1]
+
+
 @pytest.mark.parametrize("page", ("README.md", "docs/quickstart.md", *GUIDES))
 def test_commands_run(page: str, desk: Path, korean_model: Path) -> None:
     if page != "README.md" and not (desk / "my-model").exists():  # made by README.md's commands

@@ -39,8 +39,8 @@ class WindowConfig:
         right: seconds heard behind the last one.
     """
 
-    left: float = 4.0
-    right: float = 0.5
+    left: float = 2.5
+    right: float = 0.4
 
     def __post_init__(self) -> None:
         if not (0 <= self.left < math.inf and 0 <= self.right < math.inf):

@@ -52,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                         help="in json, also what may still change, as it comes")
     follow = parser.add_argument_group("how the sound is followed")
     follow.add_argument("--step", type=float, metavar="SECONDS",
-                        help="sound searched at once: more costs less and comes later (0.32)")
+                        help="sound searched at once: more costs less and comes later (0.48)")
     follow.add_argument("--agreement", type=int, metavar="N",
                         help="steps that agree on what is shown: more flickers less (2)")
     follow.add_argument("--once", action="store_true",

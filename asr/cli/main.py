@@ -26,6 +26,7 @@ COMMANDS = {
     "words": ("asr.cli.words", "how words will be pronounced, and whether the model knows them"),
     "serve": ("asr.cli.serve", "serve recognition over HTTP and WebSocket, with a web page"),
     "info": ("asr.cli.info", "what a model or a sound file holds"),
+    "write": ("asr.cli.write", "spoken Korean as it is written: numbers in digits"),
     "pronounce": ("asr.cli.pronounce", "how Korean text is pronounced"),
     "features": ("asr.cli.features", "acoustic features of a sound file"),
     "data": ("asr.cli.data", "Kaldi data directories: make, check, mend, split, features"),
