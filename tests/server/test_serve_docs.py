@@ -17,7 +17,8 @@ from serving import Running, real_model, running
 from asr.data_files import shipped
 from asr.server.config import MEGABYTE, ServerConfig
 
-PAGE = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
 SAMPLE = "synthetic-espeak-1.flac"
 
 
@@ -56,8 +57,10 @@ def test_curl_runs(service: Running, desk: Path) -> None:
     assert run.stdout.startswith("1\n00:00:0")
 
 
-def test_defaults_are_told_as_they_are() -> None:
-    told = dict(re.findall(r"^\| `--([\w-]+)` \| (\d+)", PAGE, re.MULTILINE))
+@pytest.mark.parametrize("page", ["docs/serve.md", "docs/ko/serve.md"])
+def test_defaults_are_told_as_they_are(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `--([\w-]+)` \| (?:소리 )?(\d+)", text, re.MULTILINE))
     config = ServerConfig()
     names = {"max-upload-mb": config.upload_bytes // MEGABYTE, "max-seconds": config.sound_seconds,
              "max-streams": config.streams}
