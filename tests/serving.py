@@ -32,10 +32,13 @@ def real_model(path: Path) -> Model:
 class Running:
     """A service in a thread of its own."""
 
-    def __init__(self, model: Any, config: ServerConfig) -> None:
+    def __init__(
+        self, model: Any, config: ServerConfig, certificate: Path | None = None,
+        key: Path | None = None,
+    ) -> None:  # fmt: skip
         listening = listen("127.0.0.1", 0)
         self.host, self.port = listening.getsockname()
-        self.server = Server(create_app(model, config))
+        self.server = Server(create_app(model, config), certificate, key)
         self.service = self.server.service
         self.thread = threading.Thread(target=self.server.run, args=([listening],))
         self.thread.start()

@@ -85,6 +85,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"asr serve needs {', '.join(missing)}: pip install 'malsori[server]'")
     if bool(args.certificate) != bool(args.private_key):
         raise UsageError("--certificate and --private-key need each other")
+    for path in filter(None, (args.certificate, args.private_key)):
+        if not path.is_file():
+            raise UsageError(f"{path}: no such file")
     from asr.server.app import create_app
     from asr.server.live import warm_up
     from asr.server.run import Server, listen, serve

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -36,8 +37,9 @@ class Server(uvicorn.Server):
         certificate: a PEM file, and ``key`` another, for https.
     """
 
-    def __init__(self, app: FastAPI, certificate: str | None = None, key: str | None = None
-                 ) -> None:
+    def __init__(
+        self, app: FastAPI, certificate: Path | None = None, key: Path | None = None
+    ) -> None:
         self.service: Service = app.state.service
         config = self.service.config
         super().__init__(uvicorn.Config(

@@ -5,7 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
+import ssl
+import subprocess
 import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -18,6 +22,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from asr.errors import DataError
+from asr.server.config import ServerConfig
 from asr.server.security import KEYS_VARIABLE, is_loopback, read_api_keys
 
 KEYS = ("first-key-1", "second-key-2")
@@ -123,6 +128,27 @@ def test_the_page_is_all_ours(service: Running) -> None:
     for name in ("../config.py", "..%2fconfig.py", "nothing.js"):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             service.get(f"/page/{name}")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_https_and_wss(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+         "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out",
+         certificate], check=True, capture_output=True,
+    )  # fmt: skip
+    trust = ssl.create_default_context(cafile=str(certificate))
+    service = Running(ObedientModel(), ServerConfig(), certificate, key)
+    try:
+        at = f"127.0.0.1:{service.port}"
+        with urllib.request.urlopen(f"https://{at}/healthz", context=trust) as answer:
+            assert json.load(answer)["status"] == "ok"
+        with connect(f"wss://{at}", ssl=trust, origin=f"https://{at}") as client:
+            client.send(bytes(32_000))
+            assert json.loads(client.recv(10))["text"] == "말"
+    finally:
+        service.stop()
 
 
 def test_keys_are_read_from_file_and_environment(tmp_path: Path) -> None:

@@ -155,6 +155,7 @@ def test_the_command_stops_under_load(korean_model: Path) -> None:
         (["--port", "99999"], "cannot listen"),
         (["--jobs", "-1"], "jobs must be positive"),
         (["--certificate", "a.pem"], "need each other"),
+        (["--certificate", "a.pem", "--private-key", "b.pem"], "no such file"),
         (["--api-keys", "nowhere"], "cannot be read"),
     ],
 )
