@@ -23,9 +23,6 @@ from asr.server.service import Service
 logger = logging.getLogger("asr.server")
 
 KEEP_ALIVE_SECONDS = 15
-PING_SECONDS = 20.0
-PONG_SECONDS = 60.0
-"""A busy stream does not read, and so cannot see the answer to a ping, until its turn comes."""
 MOST_FLUSH_SECONDS = 5
 """After all is answered, the longest that answers may take to be sent off."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -55,8 +52,7 @@ class Server(uvicorn.Server):
             forwarded_allow_ips=config.trusted_proxy or None,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             ws_max_size=config.frame_bytes,
-            ws_ping_interval=PING_SECONDS,
-            ws_ping_timeout=PONG_SECONDS,
+            ws_ping_interval=None,  # who sends nothing is given up; who sends much cannot answer
             ws_per_message_deflate=False,  # a small message may hold a large one
             ssl_certfile=certificate,
             ssl_keyfile=key,
