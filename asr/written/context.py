@@ -32,7 +32,7 @@ _DEGREES = re.compile(
 )
 _DURING = re.compile(
     r"(?:간|동안|째|전|후|뒤|만에|만의|내|정도|이상|이내|안에|마다|씩|짜리|가량|남짓|넘|이나|지나"
-    r"|걸리|당)"
+    r"|걸리|당|있다)"
 )
 _SURELY_DURING = re.compile(r"간| (?:동안|전|뒤|만에|사이에)")
 """이 분 후에 may be after this person; 이 년 동안 is a time."""
@@ -146,7 +146,7 @@ def _judge_sino(place: Place, counted: Counted) -> bool | None:
         or (word == "동" and _ROOM.match(text, end))
         or (word == "도" and _DEGREES.match(place.before))
         or (word == "박" and _DAYS.match(text, end))
-        or (word == "번" and _is_numbered(text, counted))
+        or (word == "번" and (place.before.endswith("채널") or _is_numbered(text, counted)))
     )
     if sure:
         return True
@@ -161,8 +161,6 @@ def _judge_sino(place: Place, counted: Counted) -> bool | None:
 
 def _is_numbered(text: str, counted: Counted) -> bool:
     """이번 출구 is exit two, 팔번 버스 bus eight; but 이번 버스 is this bus."""
-    if not counted.attached and counted.number.value < 10:
-        return False
     named = _THIS_TIME if counted.number.value == 2 else _NUMBERED
     return bool(named.match(next_eojeol(text, counted.end)))
 
