@@ -51,6 +51,8 @@ _FULLY = re.compile(r"(?:활용|발휘|이해|공감|반영|감안|고려|살|�
 _MINUTES = re.compile(rf" ?(?:반(?![가-힣])|반[에은이을까부]|[{_SINO}]+ ?분(?!의))")
 _SECONDS = re.compile(rf" ?[{_SINO}]+ ?초")
 _DAYS = re.compile(rf" ?[{_SINO}]+ ?일")
+_SINCE = re.compile(rf"[{_SINO}]+일부터$")
+_UNTIL = re.compile(rf"부터 [{_SINO}]+ ?일까지")
 _ROOM = re.compile(rf" ?[{_SINO}백천]+ ?호(?!선)")
 _POINTED_BY_COUNTER = 2
 """With 점 for the point a decimal in 이 or 일 needs a counter of so many syllables: 십점이다."""
@@ -173,7 +175,8 @@ def _is_day(place: Place, counted: Counted) -> bool:
     """A day without its month: 십오일, 이십 일에; 백일 and 오일 only as a stretch of time."""
     number, text = counted.number, place.text
     before_time = next_eojeol(text, counted.end) in word_list("day_parts")
-    if place.before in word_list("before_days") or before_time:
+    of_two = _SINCE.search(place.before) or _UNTIL.match(text, counted.end)
+    if place.before in word_list("before_days") or before_time or of_two:
         return counted.attached or number.value != 2
     if 10 < number.value <= 31 and number.value != 21:
         return True
