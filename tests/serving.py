@@ -131,7 +131,7 @@ class ObedientModel:
         self.gate.set()
         self.entered = 0
 
-    def stream(self, *, nbest: int = 0, live: bool = False) -> ObedientStream:
+    def stream(self, **options: Any) -> ObedientStream:
         return ObedientStream(self)
 
     def add_words(self, words: Any) -> ObedientModel:

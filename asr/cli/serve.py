@@ -43,6 +43,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                         help="make these words recognisable for all (docs/own-words.md)")
     parser.add_argument("-j", "--jobs", type=int, metavar="N",
                         help="sounds recognised at once (default: one for each processor)")
+    parser.add_argument("--written", action="store_true",
+                        help="tell numbers in digits: 2026년 6월, 30%%, 010-1234-5678")
+    parser.add_argument("--punctuation", action="store_true",
+                        help="full stops, question marks and commas, as a small model guesses them")
     limits = parser.add_argument_group("limits")
     for option, kind, meaning in _LIMITS:
         limits.add_argument(option, type=kind, metavar="N", help=meaning)
@@ -124,6 +128,8 @@ def _config(args: argparse.Namespace) -> ServerConfig:
         origins=tuple(args.allow_origin),
         hosts=tuple(args.allow_host),
         trusted_proxy=args.trusted_proxy,
+        written=args.written,
+        punctuation=args.punctuation,
     )
 
 

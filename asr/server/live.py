@@ -44,13 +44,21 @@ class PcmStream:
         sample_rate: of the sound that will come, in Hz.
         nbest: alternatives of each segment.
         start: seconds that its first sample is at.
+        written, punctuation: as in :meth:`asr.recognizer.Model.stream`.
 
     Raises:
         UsageError: a rate at which nothing is recorded.
     """
 
     def __init__(
-        self, model: Model, sample_rate: int, nbest: int = 0, start: float = 0.0
+        self,
+        model: Model,
+        sample_rate: int,
+        nbest: int = 0,
+        start: float = 0.0,
+        *,
+        written: bool = False,
+        punctuation: bool = False,
     ) -> None:
         low, high = SAMPLE_RATES
         if not low <= sample_rate <= high:
@@ -58,7 +66,9 @@ class PcmStream:
         self.sample_rate = sample_rate
         self.seconds = 0.0
         self._start = start
-        self._stream = model.stream(nbest=nbest, live=True)
+        self._stream = model.stream(
+            nbest=nbest, live=True, written=written, punctuation=punctuation
+        )
         self._told = 0
         self._rest = b""
         self._resample = None
@@ -117,14 +127,24 @@ class UploadRecognizer:
         file: the upload, at its beginning.
         name: how messages name it.
         most_seconds: the longest sound that is taken.
+        written, punctuation: as in :meth:`asr.recognizer.Model.stream`.
     """
 
-    def __init__(self, model: Model, file: BinaryIO, name: str, most_seconds: float) -> None:
+    def __init__(
+        self,
+        model: Model,
+        file: BinaryIO,
+        name: str,
+        most_seconds: float,
+        *,
+        written: bool = False,
+        punctuation: bool = False,
+    ) -> None:
         self.name = name
         self.seconds = 0.0
         self._model = model
         self._most = most_seconds
-        self._stream = model.stream()
+        self._stream = model.stream(written=written, punctuation=punctuation)
         blocks = iter_blocks(file, model.sample_rate, block_seconds=UPLOAD_BLOCK_SECONDS)
         self._blocks = cast("Generator[NDArray[np.float32], None, None]", blocks)
         self._told = 0

@@ -23,12 +23,12 @@ def render(result: Result, response_format: str, granularities: frozenset[str]) 
     ``srt`` and ``vtt`` are what ``asr transcribe`` writes.
     """
     if response_format == "text":
-        return result.text + "\n", TEXT_TYPE
+        return result.written_text + "\n", TEXT_TYPE
     if response_format in ("srt", "vtt"):
         return get_writer(response_format).dumps(result), TEXT_TYPE
     if response_format == "verbose_json":
         return _json(verbose(result, granularities)), JSON_TYPE
-    return _json({"text": result.text, "usage": usage(result)}), JSON_TYPE
+    return _json({"text": result.written_text, "usage": usage(result)}), JSON_TYPE
 
 
 def verbose(result: Result, granularities: frozenset[str]) -> dict[str, Any]:
@@ -37,14 +37,16 @@ def verbose(result: Result, granularities: frozenset[str]) -> dict[str, Any]:
         "task": "transcribe",
         "language": _LANGUAGES.get(result.language, result.language),
         "duration": _seconds(result.duration),
-        "text": result.text,
+        "text": result.written_text,
     }
     if "segment" in granularities:
         form["segments"] = [
             _segment(number, segment) for number, segment in enumerate(result.segments)
         ]
     if "word" in granularities:
-        form["words"] = [_word(word) for word in result.words]
+        form["words"] = [
+            _word(word) for segment in result.segments for word in segment.written_words()
+        ]
     form["usage"] = usage(result)
     return form
 
@@ -56,13 +58,14 @@ def usage(result: Result) -> dict[str, Any]:
 
 def delta_event(segment: Segment, first: bool) -> str:
     """A server-sent event: more text has become final."""
-    text = segment.text if first else f" {segment.text}"
+    text = segment.written_text if first else f" {segment.written_text}"
     return _event({"type": "transcript.text.delta", "delta": text})
 
 
 def done_event(result: Result) -> str:
     """The last server-sent event: the whole text."""
-    return _event({"type": "transcript.text.done", "text": result.text, "usage": usage(result)})
+    text = result.written_text
+    return _event({"type": "transcript.text.done", "text": text, "usage": usage(result)})
 
 
 def error_event(form: dict[str, Any]) -> str:
@@ -72,13 +75,13 @@ def error_event(form: dict[str, Any]) -> str:
 
 def _segment(number: int, segment: Segment) -> dict[str, Any]:
     """Fields of Whisper's decoder that ours has not: no tokens, temperature 0, speech for sure."""
-    text = segment.text.encode()
+    text = segment.written_text.encode()
     return {
         "id": number,
         "seek": round(segment.start * 100),
         "start": _seconds(segment.start),
         "end": _seconds(segment.end),
-        "text": segment.text,
+        "text": segment.written_text,
         "tokens": [],
         "temperature": 0.0,
         "avg_logprob": _mean_log(segment.words),

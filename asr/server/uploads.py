@@ -49,8 +49,11 @@ class Upload:
 
         def make() -> UploadRecognizer:
             model = service.model.add_words(asked.words) if asked.words else service.model
-            most = service.config.sound_seconds
-            return UploadRecognizer(model, asked.file.file, asked.name, most)
+            config = service.config
+            return UploadRecognizer(
+                model, asked.file.file, asked.name, config.sound_seconds,
+                written=config.written, punctuation=config.punctuation,
+            )  # fmt: skip
 
         self._recognizer = await self._run(make)
 

@@ -177,10 +177,15 @@ class LiveSession:
     def _accept(self, pcm: bytes) -> Heard:
         """On a worker: the recogniser is begun with the first sound."""
         if self._recognizer is None:
-            config = self._config
-            model = _adapted(self._service.model, config)
+            config, told = self._config, self._service.config
+            free = not config.phrases  # phrases come out as their list writes them
             self._recognizer = PcmStream(
-                model, config.sample_rate, config.alternatives, self._heard_seconds
+                _adapted(self._service.model, config),
+                config.sample_rate,
+                config.alternatives,
+                self._heard_seconds,
+                written=told.written and free,
+                punctuation=told.punctuation and free,
             )
         return self._recognizer.accept(pcm)
 

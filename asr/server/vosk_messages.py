@@ -133,7 +133,7 @@ def result_message(segments: Sequence[Segment], config: StreamConfig) -> str:
     """Segments that became final, as one result."""
     kept = [segment for segment in segments if segment.text or segment.rejected]
     text = " ".join(filter(None, (_text(segment, config) for segment in kept)))
-    words = [_word(word) for segment in kept for word in segment.timed_words()]
+    words = [_word(word) for segment in kept for word in segment.written_words()]
     if config.alternatives:
         return _dump({"alternatives": _alternatives(kept, text, words, config)})
     if config.words and words:
@@ -158,7 +158,7 @@ def _alternatives(
 
 
 def _text(segment: Segment, config: StreamConfig) -> str:
-    return UNKNOWN if segment.rejected and config.unknown else segment.text
+    return UNKNOWN if segment.rejected and config.unknown else segment.written_text
 
 
 def _word(word: Word) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,7 @@ from asr.server.vosk_messages import (
     result_message,
 )
 from asr.writers import get_writer
+from asr.written.tokens import WrittenToken
 
 START = StreamConfig(16_000)
 
@@ -126,6 +128,23 @@ def test_forms_without_speech_and_without_confidence() -> None:
     unsure = Result((Segment("말", 0.0, 1.0, (Word("말", 0.0, 1.0),)),), 1.0)
     segment = verbose(unsure, both)["segments"][0]
     assert segment["avg_logprob"] == 0.0 and segment["confidence"] is None
+
+
+def test_numbers_are_told_as_they_are_written() -> None:
+    """In every form, where the result has a written form; their times are those of their words."""
+    words = [Word("삼십", 0.0, 0.5), Word("퍼센트", 0.5, 1.0), Word("할인", 1.0, 1.5)]
+    tokens = (WrittenToken("삼십 퍼센트", "30%", 0, 2), WrittenToken("할인", "할인", 2, 3))
+    segment = replace(Segment.from_words(words, 0.8), written=tokens)
+    result = Result((segment,), 2.0)
+    both = frozenset({"segment", "word"})
+    form = verbose(result, both)
+    assert form["text"] == form["segments"][0]["text"] == "30% 할인"
+    assert [(word["word"], word["start"], word["end"]) for word in form["words"]] == [
+        ("30%", 0.0, 1.0), ("할인", 1.0, 1.5)]
+    for name in ("json", "text", "srt"):
+        assert "30% 할인" in render(result, name, both)[0]
+    live = json.loads(result_message([segment], START))
+    assert live["text"] == "30% 할인" and live["result"][0]["word"] == "30%"
 
 
 def test_the_pool_takes_live_steps_first() -> None:
