@@ -20,6 +20,8 @@ _NAMED_DAYS = {
     "육이오": "6·25", "오일팔": "5·18", "사일구": "4·19", "팔일오": "8·15", "오일륙": "5·16",
     "십이십이": "12·12", "구일일": "9·11",
 }  # fmt: skip
+_BETWEEN = re.compile(r"에 | 다시 | ")
+"""Said between groups: 다시 is the hyphen."""
 _LEAST_IN_GROUP = 3
 _LEAST = 4
 """So few digits in one eojeol are a code; fewer are words (오이, 이륙이, 사육이)."""
@@ -48,18 +50,16 @@ def _groups(place: Place) -> Match | None:
     """Several eojeol of digits, 에 between them or not: 공일공 일이삼사 오육칠팔."""
     text, groups, ends = place.text, [], []
     at = place.start
-    if _is_word(text, at):
+    if _is_word(text, at, read_digit_string(text, at)):
         return None
     while digits := read_digit_string(text, at):
         at += len(digits)
         groups.append(digits)
         ends.append(at)
-        if text.startswith("에 ", at):
-            at += 2
-        elif text.startswith(" ", at):
-            at += 1
-        else:
+        between = _BETWEEN.match(text, at)
+        if between is None:
             break
+        at = between.end()
     for count in range(len(groups), 0, -1):
         end = ends[count - 1]
         tail = tail_end(text, end)
@@ -69,8 +69,8 @@ def _groups(place: Place) -> Match | None:
     return None
 
 
-def _is_word(text: str, start: int) -> bool:
-    return text.startswith(tuple(word_list("not_codes")), start)
+def _is_word(text: str, start: int, digits: str) -> bool:
+    return text[start : start + len(digits)] in word_list("not_codes")
 
 
 def _written_groups(groups: list[str]) -> str:
@@ -96,7 +96,7 @@ def _one(place: Place) -> Match | None:
         tail = tail_end(text, end + 1)
         named = text[start] != "영"
         return Match(tail, digits + text[end:tail], "번") if tail is not None and named else None
-    if len(digits) < _LEAST or _is_word(text, start) or len(set(digits)) == 1:
+    if len(digits) < _LEAST or _is_word(text, start, digits) or len(set(digits)) == 1:
         return None
     tail = tail_end(text, end, suffixes=False)
     return None if tail is None else Match(tail, digits + text[end:tail])

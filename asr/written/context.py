@@ -32,7 +32,7 @@ _DEGREES = re.compile(
 )
 _DURING = re.compile(
     r"(?:간|동안|째|전|후|뒤|만에|만의|내|정도|이상|이내|안에|마다|씩|짜리|가량|남짓|넘|이나|지나"
-    r"|걸리|당)"
+    r"|걸리|당|있다)"
 )
 _SURELY_DURING = re.compile(r"간| (?:동안|전|뒤|만에|사이에)")
 """이 분 후에 may be after this person; 이 년 동안 is a time."""
@@ -51,6 +51,8 @@ _FULLY = re.compile(r"(?:활용|발휘|이해|공감|반영|감안|고려|살|�
 _MINUTES = re.compile(rf" ?(?:반(?![가-힣])|반[에은이을까부]|[{_SINO}]+ ?분(?!의))")
 _SECONDS = re.compile(rf" ?[{_SINO}]+ ?초")
 _DAYS = re.compile(rf" ?[{_SINO}]+ ?일")
+_SINCE = re.compile(rf"[{_SINO}]+일부터$")
+_UNTIL = re.compile(rf"부터 [{_SINO}]+ ?일까지")
 _ROOM = re.compile(rf" ?[{_SINO}백천]+ ?호(?!선)")
 _POINTED_BY_COUNTER = 2
 """With 점 for the point a decimal in 이 or 일 needs a counter of so many syllables: 십점이다."""
@@ -146,7 +148,7 @@ def _judge_sino(place: Place, counted: Counted) -> bool | None:
         or (word == "동" and _ROOM.match(text, end))
         or (word == "도" and _DEGREES.match(place.before))
         or (word == "박" and _DAYS.match(text, end))
-        or (word == "번" and _is_numbered(text, counted))
+        or (word == "번" and (place.before.endswith("채널") or _is_numbered(text, counted)))
     )
     if sure:
         return True
@@ -161,8 +163,6 @@ def _judge_sino(place: Place, counted: Counted) -> bool | None:
 
 def _is_numbered(text: str, counted: Counted) -> bool:
     """이번 출구 is exit two, 팔번 버스 bus eight; but 이번 버스 is this bus."""
-    if not counted.attached and counted.number.value < 10:
-        return False
     named = _THIS_TIME if counted.number.value == 2 else _NUMBERED
     return bool(named.match(next_eojeol(text, counted.end)))
 
@@ -175,7 +175,8 @@ def _is_day(place: Place, counted: Counted) -> bool:
     """A day without its month: 십오일, 이십 일에; 백일 and 오일 only as a stretch of time."""
     number, text = counted.number, place.text
     before_time = next_eojeol(text, counted.end) in word_list("day_parts")
-    if place.before in word_list("before_days") or before_time:
+    of_two = _SINCE.search(place.before) or _UNTIL.match(text, counted.end)
+    if place.before in word_list("before_days") or before_time or of_two:
         return counted.attached or number.value != 2
     if 10 < number.value <= 31 and number.value != 21:
         return True

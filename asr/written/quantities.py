@@ -109,10 +109,10 @@ def _is_ordinal(counted: Counted, apart: bool) -> bool:
 def _finished(place: Place, written: str, word: str, end: int) -> Match | None:
     """The match with its tail, or with another number in the same eojeol: 세시삼십분에."""
     text = place.text
-    if (tail := tail_end(text, end)) is not None:
-        return Match(tail, written + text[end:tail], word)
-    if word not in word_list("chains") or end == len(text):
-        return None
     further = Place(text, end, counter=word)
-    rest = read_half_hour(further) or read_quantity(further)
+    rest = read_half_hour(further)
+    if rest is None and (tail := tail_end(text, end)) is not None:
+        return Match(tail, written + text[end:tail], word)
+    if rest is None and word in word_list("chains"):
+        rest = read_quantity(further)
     return Match(rest.end, f"{written} {rest.written}", rest.counter) if rest else None

@@ -16,6 +16,8 @@ _SPOKEN_OTHERWISE = {
 }  # fmt: skip
 _ALL_DIGITS = "0123456789"
 _ALL_SCALES = "십백천만"
+_RARE = 11
+"""From here on native numbers are written in digits before any counter."""
 _CLEAR_UNIT = 3
 """From so many syllables on a unit leaves no doubt that 이 before it is a number (이 킬로미터)."""
 
@@ -55,6 +57,7 @@ class Counter:
 def counters() -> dict[str, Counter]:
     """Every counter and unit by the word that is said."""
     table = {reading: _unit(reading, symbol) for reading, symbol in _units().items()}
+    table |= {name: Counter(name, _RARE, _RARE) for name in word_list("rare_counters")}
     table |= {other: table[usual] for other, usual in _SPOKEN_OTHERWISE.items()}
     for row in read_table("counters.tsv", package=_PACKAGE):
         name, native_spaced, native_attached, sino_attached, sino_spaced, scales = (

@@ -12,6 +12,7 @@ digits: how many figures come back from `to_spoken`, which is no independent ora
 
 The texts are split in halves by a checksum of each sentence: rules were made on the half `tune`.
 kocer compares texts and writes none; it is asked whether what was written is read as it was said.
+With `--model` measure (1) and (2) begin with sound: what the model hears is written.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from asr.data.corpora import load_split  # noqa: E402
+from asr.data.corpora import Utterance, load_split  # noqa: E402
 from asr.hangul.normalize import scoring_text, to_spoken  # noqa: E402
 from asr.written import WrittenToken, to_written, written_tokens  # noqa: E402
 
@@ -154,7 +155,10 @@ def heard(text: str) -> str:
 
 
 def nemo() -> Writer | None:
-    """The Korean inverse normaliser of nemo-text-processing, where it is installed."""
+    """The Korean inverse normaliser of nemo-text-processing, where it is installed.
+
+    It knows the decimal point as 점 only, so it is given that for 쩜.
+    """
     try:
         from nemo_text_processing.inverse_text_normalization.inverse_normalize import (
             InverseNormalizer,
@@ -165,7 +169,8 @@ def nemo() -> Writer | None:
     normaliser = InverseNormalizer(lang="ko")
 
     def write(text: str) -> str:
-        return str(normaliser.inverse_normalize(text, verbose=False)) if text else ""
+        asked = text.replace("쩜", "점")
+        return str(normaliser.inverse_normalize(asked, verbose=False)) if text else ""
 
     return write
 
@@ -176,7 +181,8 @@ def same_reading(pairs: Sequence[tuple[str, str]], writer: Writer) -> str:
         import kocer
     except ImportError as error:
         return f"kocer is not asked: {error}"
-    same = sum(kocer.cer(spoken, writer(spoken)) == 0 for _, spoken in pairs)
+    usual = str.maketrans("쩜쎈", "점센")  # as kocer spells them
+    same = sum(kocer.cer(spoken.translate(usual), writer(spoken)) == 0 for _, spoken in pairs)
     return f"read by kocer as said  {share(same, len(pairs))}"
 
 
@@ -213,16 +219,30 @@ def measure_corpus(args: argparse.Namespace, writers: dict[str, Writer]) -> None
         for split in args.split
         for one in load_split(args.shared / "speech", "emotiontts", split)
     ]
-    distinct = {(one.script or "", scoring_text(one.transcript)): None for one in utterances}
+    said = hear(args.model, utterances)
+    distinct = dict.fromkeys(
+        (one.script or "", spoken) for one, spoken in zip(utterances, said, strict=True)
+    )
     pairs = [pair for pair in distinct if re.search(r"\d", pair[0])]
     without = (spoken for script, spoken in distinct if not re.search(r"\d", script))
     plain = list(dict.fromkeys(without))
-    print(f"emotiontts {' '.join(args.split)}: {len(pairs)} sentences with digits,"
+    heard_by = f" heard by {args.model}" if args.model else ""
+    print(f"emotiontts {' '.join(args.split)}{heard_by}: {len(pairs)} sentences with digits,"
           f" {len(plain)} without")
     for name, writer in writers.items():
         report_figures(name, measure_pairs(pairs, writer), args.errors)
         print(f"  {name:<10} {same_reading(pairs, writer)}")
         report_changes(name, plain, writer, args.errors)
+
+
+def hear(name: str | None, utterances: Sequence[Utterance]) -> list[str]:
+    """What was said in each, as transcribed by hand or as a model hears it."""
+    if name is None:
+        return [scoring_text(one.transcript) for one in utterances]
+    from asr import load
+
+    model = load(name)
+    return [model.transcribe(one.audio).text for one in utterances]
 
 
 def measure_texts(args: argparse.Namespace, writers: dict[str, Writer]) -> None:
@@ -253,6 +273,7 @@ def main() -> int:
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
     parser.add_argument("--split", nargs="*", default=["train", "dev"])
     parser.add_argument("--half", choices=HALVES, default="tune")
+    parser.add_argument("--model", metavar="NAME", help="hear the corpus with this model")
     parser.add_argument("--no-texts", action="store_true")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--peer-sentences", type=int, default=1000, metavar="N",
