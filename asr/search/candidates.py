@@ -1,9 +1,9 @@
-"""The best entries for a query graph: bounded by shared n-grams, then measured.
+"""The best entries for a query graph: the likeliest by shared n-grams, then measured.
 
-An entry's score is its worth less its distance from the query. Every n-gram of it that the query
-lacks costs at least ``Costs.least_per_gram``, so what it shares bounds its score from above.
-Entries are measured in the order of their bounds until no other can be among the best: what comes
-out is what measuring all of them would give.
+A form is thought to be the further from the query the more of its n-grams the query lacks; the
+thousands that are thought nearest are measured. A form that is nearer than
+``Costs.least_per_gram`` times the number of its n-grams shares one of them, so nothing near is
+passed over but for lack of room.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.search.costs import Costs
-from asr.search.distance import graph_distance
+from asr.search.distance import PER_NAT, Prepared, measure, prepare
 from asr.search.grams import GRAM, NUM_GRAMS, count_shared, gram_codes
 from asr.search.index import Index
 from asr.search.query_graph import QueryGraph
 
 _BIN = 0.25
-"""Nats between bounds that are told apart."""
+"""Nats between estimates that are told apart."""
 _BINS = 2048
 
 
 class Ranked(NamedTuple):
-    """Entries by score, best first: one form of each; ``complete`` unless cut short."""
+    """Entries by score, best first: one form of each."""
 
     form: NDArray[np.int32]
     score: NDArray[np.float32]
-    complete: bool
 
 
 def best_entries(
@@ -40,27 +39,41 @@ def best_entries(
     costs: Costs,
     count: int,
     floor: float,
+    per_gram: float,
     most: int,
 ) -> Ranked:
     """The ``count`` entries of the highest scores above ``floor``.
 
     Args:
         worth: float32 [F], the score of each form at distance 0.
-        most: forms whose distance is computed at most.
+        per_gram: nats by which a form is thought further for each n-gram that the query lacks.
+        most: forms that are measured at most.
     """
     shared = np.zeros(len(worth), np.uint8)
     grams = np.array(sorted(query_grams(graph)), np.int32)
     count_shared(index.postings.begin, index.postings.form, grams, shared)
-    order, cut = _by_bound(
-        worth, shared, index.postings.total, np.float32(costs.least_per_gram(GRAM)), floor, most
-    )
-    forms = index.forms
-    form, score, left = _measured(
-        order, cut, worth, forms.entry, forms.begin, forms.phones, graph,
-        costs.substitute, costs.insert, costs.delete, count, np.float32(floor),
-    )  # fmt: skip
+    order = _by_estimate(worth, shared, index.postings.total, per_gram, floor, most)
+    form, score = _measured(order, worth, index, prepare(graph, costs), count, floor)
     ranked = np.lexsort((form, -score))
-    return Ranked(form[ranked], score[ranked], not left)
+    return Ranked(form[ranked], score[ranked])
+
+
+def _measured(
+    order: NDArray[np.int32],
+    worth: NDArray[np.float32],
+    index: Index,
+    query: Prepared,
+    count: int,
+    floor: float,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    begin = index.forms.begin
+    longest = int((begin[order + 1] - begin[order]).max(initial=0))
+    rows = np.empty((query.nodes, longest + 1), np.int32)
+    found: tuple[NDArray[np.int32], NDArray[np.float32]] = _measure_all(
+        order, worth, index.forms.entry, begin, index.forms.phones, *query, rows, count,
+        np.float32(floor),
+    )  # fmt: skip
+    return found
 
 
 def query_grams(graph: QueryGraph) -> set[int]:
@@ -77,65 +90,52 @@ def query_grams(graph: QueryGraph) -> set[int]:
 
 
 @nb.njit(cache=True, nogil=True)
-def _by_bound(
+def _by_estimate(
     worth: Any, shared: Any, total: Any, per_gram: float, floor: float, most: int
 ) -> Any:
-    """Forms by upper bound of their score, and the bounds; those that may exceed the floor.
-
-    At most ``most`` and what shares the last one's bin. Bounds are exact to a bin, never too low.
-    """
+    """Forms that share an n-gram or have none, best estimate first; at most ``most``."""
     bins = np.empty(len(worth), np.int16)
     counts = np.zeros(_BINS, np.int64)
     for form in range(len(worth)):
-        bound = worth[form] - per_gram * (int(total[form]) - int(shared[form]))
-        if bound <= floor:
-            bins[form] = -1
-            continue
-        place = min(_BINS - 1, int((bound - floor) / _BIN))
-        bins[form] = place
-        counts[place] += 1
+        bins[form] = -1
+        if worth[form] > floor and (shared[form] > 0 or total[form] == 0):
+            guess = worth[form] - per_gram * (int(total[form]) - int(shared[form]))
+            bins[form] = max(0, min(_BINS - 1, _BINS // 2 + int(np.floor(guess / _BIN))))
+            counts[bins[form]] += 1
     last, kept = _BINS, 0
     while last > 0 and kept < most:
         last -= 1
         kept += counts[last]
-    begin = np.zeros(_BINS + 1, np.int64)
-    for place in range(_BINS - 1, last - 1, -1):
-        begin[place] = begin[place + 1] + counts[place]
-    fill = begin[1:].copy()
+    fill = np.zeros(_BINS, np.int64)
+    for place in range(_BINS - 2, last - 1, -1):
+        fill[place] = fill[place + 1] + counts[place + 1]
     order = np.empty(kept, np.int32)
-    bound_of = np.empty(kept, np.float32)
     for form in range(len(worth)):
         place = bins[form]
         if place >= last:
             order[fill[place]] = form
-            bound_of[fill[place]] = np.inf if place == _BINS - 1 else floor + (place + 1) * _BIN
             fill[place] += 1
-    left = floor + last * _BIN if last > 0 and counts[:last].sum() > 0 else -np.inf
-    return (order, bound_of), left
+    return order[:most]
 
 
 @nb.njit(cache=True, nogil=True)
-def _measured(
-    ordered: Any, unseen: float, worth: Any, entries: Any, begin: Any, phones: Any, graph: Any,
-    substitute: Any, insert: Any, delete: Any, count: int, floor: float,
+def _measure_all(
+    order: Any, worth: Any, entries: Any, begin: Any, phones: Any,
+    source: Any, target: Any, nodes: int, start: Any, end: Any, insert: Any, substitute: Any,
+    delete: Any, rows: Any, count: int, floor: float,
 ) -> Any:  # fmt: skip
-    """Measure forms until none can enter the best ``count``; whether one that was cut off could."""
-    order, bounds = ordered
-    longest = 0
-    for form in order:
-        longest = max(longest, begin[form + 1] - begin[form])
-    rows = np.empty((graph.nodes, longest + 1), np.float32)
-    lost = np.empty(longest + 1, np.float32)
+    """The best ``count`` entries among forms: the form and the score of each."""
     best_form = np.empty(count, np.int32)
     best = np.empty(count, np.float32)
     found, worst = 0, floor
-    for place in range(len(order)):
-        if bounds[place] <= worst:
-            break
-        form = order[place]
-        score = worth[form] - graph_distance(
-            graph, phones[begin[form] : begin[form + 1]], substitute, insert, delete, rows, lost
-        )
+    for form in order:
+        if worth[form] <= worst:
+            continue
+        distance = measure(
+            source, target, nodes, start, end, insert, substitute, delete,
+            phones[begin[form] : begin[form + 1]], rows,
+        )  # fmt: skip
+        score = np.float32(worth[form] - distance / PER_NAT)
         if score <= worst:
             continue
         at = found
@@ -153,4 +153,4 @@ def _measured(
         best[at], best_form[at] = score, form
         if found == count:
             worst = best.min()
-    return best_form[:found], best[:found], unseen > worst
+    return best_form[:found], best[:found]

@@ -29,23 +29,25 @@ class SearchConfig:
         popularity_scale: weight of the logarithm of popularity.
         temperature: of the probabilities that are made of the scores.
         absent_score: the score at which an entry is as likely as that none was meant.
-        most_candidates: entries whose distance is computed for one query; a search that would
-            need more is cut short there.
+        per_gram: by which an entry is thought less likely for each n-gram that the query lacks,
+            before its distance is known.
+        most_candidates: names whose distance is computed for one query.
     """
 
     top: int = 10
-    phone_worth: float = 2.0
+    phone_worth: float = 1.25
     common_scale: float = 0.5
-    floor: float = 4.0
+    floor: float = 0.0
     inside_cost: float = 2.5
     particle_cost: float = 0.3
     cut_cost: float = 2.5
     carrier_cost: float = 4.0
     text_scale: float = 0.5
     popularity_scale: float = 0.5
-    temperature: float = 2.0
-    absent_score: float = 8.0
-    most_candidates: int = 20_000
+    temperature: float = 1.0
+    absent_score: float = 4.0
+    per_gram: float = 1.25
+    most_candidates: int = 8000
 
     def __post_init__(self) -> None:
         for field in fields(self):

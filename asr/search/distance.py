@@ -16,8 +16,10 @@ from asr.search.costs import Costs
 from asr.search.phonetic import Phones
 from asr.search.query_graph import QueryGraph
 
-MOST_PHONES = 3 * 64
-"""Of an entry."""
+PER_NAT = 100
+"""Distances are whole hundredths of a nat in the inner loop."""
+FAR = 1 << 28
+"""Further than anything: three of these fit 32 bits."""
 
 
 class Stretch(NamedTuple):
@@ -28,41 +30,67 @@ class Stretch(NamedTuple):
     end: int
 
 
+class Prepared(NamedTuple):
+    """A query graph for :func:`measure`, in whole hundredths of a nat.
+
+    source, target: int32 [A]; nodes: N; start, end, insert: int32 [A], with the arc's weight in
+    ``start`` and ``insert``; substitute: int32 [A, 46], with it; delete: int32 [46].
+    """
+
+    source: NDArray[np.int32]
+    target: NDArray[np.int32]
+    nodes: int
+    start: NDArray[np.int32]
+    end: NDArray[np.int32]
+    insert: NDArray[np.int32]
+    substitute: NDArray[np.int32]
+    delete: NDArray[np.int32]
+
+
+def prepare(graph: QueryGraph, costs: Costs) -> Prepared:
+    """Lay a graph and costs out for the inner loop."""
+    weight = graph.weight
+    return Prepared(
+        graph.source, graph.target, graph.nodes,
+        _whole(graph.start), _whole(graph.end),
+        _whole(costs.insert[graph.phone] + weight),
+        _whole(costs.substitute[graph.phone] + weight[:, None]),
+        _whole(costs.delete),
+    )  # fmt: skip
+
+
+def _whole(nats: NDArray[np.float32]) -> NDArray[np.int32]:
+    return np.rint(np.minimum(nats, FAR / PER_NAT) * PER_NAT).astype(np.int32)
+
+
 @nb.njit(cache=True, nogil=True)
-def graph_distance(
-    graph: Any, entry: Any, substitute: Any, insert: Any, delete: Any, rows: Any, lost: Any
-) -> float:
-    """Distance of an entry (uint8 [n]) from a :class:`QueryGraph`; 0 for no phones.
+def measure(
+    source: Any, target: Any, nodes: int, start: Any, end: Any, insert: Any, substitute: Any,
+    delete: Any, entry: Any, rows: Any,
+) -> int:  # fmt: skip
+    """Distance of an entry (uint8 [n], one phone at least) from a query: hundredths of a nat.
 
     Args:
-        rows: float32 [nodes, more than n], to work in; row 0 to ``graph.nodes`` are overwritten.
-        lost: float32 [more than n], to work in.
+        source, target, nodes, start, end, insert, substitute, delete: of :class:`Prepared`.
+        rows: int32 [more than nodes, more than n], to work in.
     """
     n = len(entry)
-    if n == 0:
-        return 0.0
-    far = np.float32(np.inf)
-    lost[0] = 0.0
-    for j in range(n):
-        lost[j + 1] = lost[j] + delete[entry[j]]
-    for node in range(graph.nodes):
+    for node in range(nodes):
         for j in range(n + 1):
-            rows[node, j] = far
-    best = far
-    for arc in range(len(graph.source)):
-        before, after = rows[graph.source[arc]], rows[graph.target[arc]]
-        phone = graph.phone[arc]
-        weight, start = graph.weight[arc], graph.start[arc]
-        added = insert[phone] + weight
-        left = far
+            rows[node, j] = FAR
+    best = FAR
+    for arc in range(len(source)):
+        before, after, change = rows[source[arc]], rows[target[arc]], substitute[arc]
+        added, fresh, left = insert[arc], start[arc], FAR
         for j in range(n):
-            so_far = min(before[j], start + lost[j])
-            cost = min(so_far + weight + substitute[phone, entry[j]], before[j + 1] + added)
-            cost = min(cost, left + delete[entry[j]])
-            left = cost
-            if cost < after[j + 1]:
-                after[j + 1] = cost
-        best = min(best, left + graph.end[arc])
+            phone = entry[j]
+            cost = min(min(before[j], fresh) + change[phone], before[j + 1] + added)
+            lost = delete[phone]
+            left = min(cost, left + lost)
+            fresh += lost
+            if left < after[j + 1]:
+                after[j + 1] = left
+        best = min(best, left + end[arc])
     return best
 
 
@@ -113,9 +141,6 @@ def best_stretch(
 
 
 def distance(graph: QueryGraph, entry: Phones, costs: Costs) -> float:
-    """As :func:`graph_distance`, for one entry."""
-    rows = np.empty((graph.nodes, len(entry) + 1), np.float32)
-    lost = np.empty(len(entry) + 1, np.float32)
-    return float(
-        graph_distance(graph, entry, costs.substitute, costs.insert, costs.delete, rows, lost)
-    )
+    """How far an entry (one phone at least) is from a query: nats, to a hundredth."""
+    rows = np.empty((graph.nodes, len(entry) + 1), np.int32)
+    return float(measure(*prepare(graph, costs), entry, rows)) / PER_NAT

@@ -52,14 +52,11 @@ class SearchResult:
         text: what was recognised, or typed.
         hits: may be empty.
         source: where the sound came from.
-        complete: false where the search was cut short (SearchConfig.most_candidates), so that an
-            entry might be missing.
     """
 
     text: str
     hits: tuple[Hit, ...]
     source: str = ""
-    complete: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready mapping; its `version` rises only when a reader would have to change."""
@@ -68,7 +65,6 @@ class SearchResult:
             "version": VERSION,
             "source": self.source,
             "text": self.text,
-            "complete": self.complete,
             "hits": [_hit_dict(hit) for hit in self.hits],
         }
 
@@ -85,7 +81,7 @@ class SearchResult:
             )
         try:
             hits = tuple(_hit(item) for item in data["hits"])
-            return cls(data["text"], hits, data["source"], data["complete"])
+            return cls(data["text"], hits, data["source"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"damaged {FORMAT} document: {error!r}") from error
 

@@ -20,7 +20,7 @@ from asr.search.phonetic import phones_of_surface
 from asr.search.query_graph import query_graph, text_cost
 from asr.search.result import Hit, SearchResult
 
-_SAME = 1e-3
+_SAME = 0.02
 """Distances that differ by less are the same."""
 
 Query = str | Iterable[tuple[str, float]]
@@ -64,11 +64,10 @@ class Searcher:
         """As :func:`search`."""
         texts = hypotheses(query)
         text = texts[0].text if texts else ""
-        found, complete = self.find(texts)
-        return SearchResult(text, self.hits(found), complete=complete)
+        return SearchResult(text, self.hits(self.find(texts)))
 
-    def find(self, texts: Sequence[Hypothesis], count: int = 0) -> tuple[list[Found], bool]:
-        """The best entries for weighted texts, best first, and whether all were considered.
+    def find(self, texts: Sequence[Hypothesis], count: int = 0) -> list[Found]:
+        """The best entries for weighted texts, best first.
 
         Args:
             texts: as of :func:`hypotheses`.
@@ -76,17 +75,16 @@ class Searcher:
         """
         config, index = self.config, self.index
         if not any(one.surface and any(one.surface) for one in texts):
-            return [], True
+            return []
         ranked = best_entries(
             index, self.worth, query_graph(texts, config), self.costs,
-            count or config.top, config.floor, config.most_candidates,
+            count or config.top, config.floor, config.per_gram, config.most_candidates,
         )  # fmt: skip
         lines = [_line(one, texts[0].share, config) for one in texts]
-        found = [
+        return [
             self._placed(int(form), float(score), lines)
             for form, score in zip(ranked.form, ranked.score, strict=True)
         ]
-        return found, ranked.complete
 
     def hits(self, found: Sequence[Found]) -> tuple[Hit, ...]:
         """What was found as it is told, with probabilities."""

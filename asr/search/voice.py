@@ -92,7 +92,7 @@ class VoiceSearch:
         """The entries to listen for, after a first pass."""
         chosen: dict[int, None] = {}
         for segment in result.segments:
-            found, _ = self._searcher.find(hypotheses(_weighted(segment)), self.voice.candidates)
+            found = self._searcher.find(hypotheses(_weighted(segment)), self.voice.candidates)
             chosen |= dict.fromkeys(one.entry for one in found)
         entries = [self._searcher.index.entry(number) for number in chosen]
         return [BiasWord(one.name, one.readings()[:MOST_READINGS]) for one in entries]
@@ -104,22 +104,19 @@ class VoiceSearch:
             others: segments of the same sound.
         """
         found: dict[int, tuple[Found, Segment]] = {}
-        complete = True
         for segment in result.segments:
             texts = _weighted(segment)
             for other in others:
                 if other.start < segment.end and segment.start < other.end:
                     texts += _weighted(other)
-            some, all_of_them = self._searcher.find(hypotheses(texts))
-            complete &= all_of_them
-            for one in some:
+            for one in self._searcher.find(hypotheses(texts)):
                 if one.entry not in found or one.evidence > found[one.entry][0].evidence:
                     found[one.entry] = (one, segment)
         ranked = sorted(found.values(), key=lambda pair: -pair[0].evidence)
         ranked = ranked[: self._searcher.config.top]
         hits = self._searcher.hits([one for one, _ in ranked])
         timed = [_timed(hit, *pair) for hit, pair in zip(hits, ranked, strict=True)]
-        return SearchResult(result.text, tuple(timed), result.source, complete)
+        return SearchResult(result.text, tuple(timed), result.source)
 
 
 def _weighted(segment: Segment) -> list[tuple[str, float]]:
