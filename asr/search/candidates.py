@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 
 from asr.search.costs import Costs
 from asr.search.distance import PER_NAT, Prepared, measure, prepare
-from asr.search.grams import GRAM, NUM_GRAMS, count_shared, gram_codes
+from asr.search.grams import GRAM, count_shared, gram_codes
 from asr.search.index import Index
 from asr.search.query_graph import QueryGraph
 
 _BIN = 0.25
 """Nats between estimates that are told apart."""
 _BINS = 2048
+WINDOW = 16
+"""Syllables of a query that are looked up together, half of them again with the next: over a whole
+long sentence, any name shares most of its n-grams with something."""
 
 
 class Ranked(NamedTuple):
@@ -49,10 +52,7 @@ def best_entries(
         per_gram: nats by which a form is thought further for each n-gram that the query lacks.
         most: forms that are measured at most.
     """
-    shared = np.zeros(len(worth), np.uint8)
-    grams = np.array(sorted(query_grams(graph)), np.int32)
-    count_shared(index.postings.begin, index.postings.form, grams, shared)
-    order = _by_estimate(worth, shared, index.postings.total, per_gram, floor, most)
+    order = _candidates(index, worth, graph, floor, per_gram, most)
     form, score = _measured(order, worth, index, prepare(graph, costs), count, floor)
     ranked = np.lexsort((form, -score))
     return Ranked(form[ranked], score[ranked])
@@ -76,8 +76,27 @@ def _measured(
     return found
 
 
-def query_grams(graph: QueryGraph) -> set[int]:
-    """The n-grams of every path of the graph."""
+def _candidates(
+    index: Index,
+    worth: NDArray[np.float32],
+    graph: QueryGraph,
+    floor: float,
+    per_gram: float,
+    most: int,
+) -> NDArray[np.int32]:
+    """Forms that share an n-gram with the query or have none, the likeliest first."""
+    postings = index.postings
+    bins = np.where((postings.total == 0) & (worth > floor), _BINS // 2, -1).astype(np.int16)
+    for grams in query_grams(graph):
+        shared = np.zeros(len(worth), np.uint8)
+        count_shared(postings.begin, postings.form, grams, shared)
+        _estimate(worth, shared, postings.total, per_gram, floor, bins)
+    order: NDArray[np.int32] = _in_order(bins, most)
+    return order
+
+
+def query_grams(graph: QueryGraph) -> list[NDArray[np.int32]]:
+    """The different n-grams of all paths through each window of the query."""
     following: list[list[int]] = [[] for _ in range(graph.nodes)]
     for arc, source in enumerate(graph.source.tolist()):
         following[source].append(arc)
@@ -85,23 +104,32 @@ def query_grams(graph: QueryGraph) -> set[int]:
     for _ in range(GRAM - 1):
         paths = [[*path, arc] for path in paths for arc in following[target[path[-1]]]]
     if not paths:
-        return set()
-    return set(gram_codes(graph.phone[np.array(paths).ravel()])[::GRAM].tolist())
+        return [np.zeros(0, np.int32)]
+    arcs = np.array(paths)
+    codes, depth = gram_codes(graph.phone[arcs.ravel()])[::GRAM], graph.depth[arcs[:, 0]]
+    begins = range(0, max(1, int(depth.max()) + 1 - WINDOW // 2), WINDOW // 2)
+    return [np.unique(codes[(begin <= depth) & (depth < begin + WINDOW)]) for begin in begins]
 
 
 @nb.njit(cache=True, nogil=True)
-def _by_estimate(
-    worth: Any, shared: Any, total: Any, per_gram: float, floor: float, most: int
-) -> Any:
-    """Forms that share an n-gram or have none, best estimate first; at most ``most``."""
-    bins = np.empty(len(worth), np.int16)
-    counts = np.zeros(_BINS, np.int64)
+def _estimate(
+    worth: Any, shared: Any, total: Any, per_gram: float, floor: float, bins: Any
+) -> None:
+    """Raise the bins (int16 [F], −1: none) of forms that share an n-gram to their estimates."""
     for form in range(len(worth)):
-        bins[form] = -1
-        if worth[form] > floor and (shared[form] > 0 or total[form] == 0):
+        if shared[form] > 0 and worth[form] > floor:
             guess = worth[form] - per_gram * (int(total[form]) - int(shared[form]))
-            bins[form] = max(0, min(_BINS - 1, _BINS // 2 + int(np.floor(guess / _BIN))))
-            counts[bins[form]] += 1
+            place = max(0, min(_BINS - 1, _BINS // 2 + int(np.floor(guess / _BIN))))
+            bins[form] = max(bins[form], place)
+
+
+@nb.njit(cache=True, nogil=True)
+def _in_order(bins: Any, most: int) -> Any:
+    """Forms of the highest bins, highest first; at most ``most``."""
+    counts = np.zeros(_BINS, np.int64)
+    for place in bins:
+        if place >= 0:
+            counts[place] += 1
     last, kept = _BINS, 0
     while last > 0 and kept < most:
         last -= 1
@@ -110,9 +138,9 @@ def _by_estimate(
     for place in range(_BINS - 2, last - 1, -1):
         fill[place] = fill[place + 1] + counts[place + 1]
     order = np.empty(kept, np.int32)
-    for form in range(len(worth)):
+    for form in range(len(bins)):
         place = bins[form]
-        if place >= last:
+        if place >= last and place >= 0:
             order[fill[place]] = form
             fill[place] += 1
     return order[:most]
@@ -121,8 +149,8 @@ def _by_estimate(
 @nb.njit(cache=True, nogil=True)
 def _measure_all(
     order: Any, worth: Any, entries: Any, begin: Any, phones: Any,
-    source: Any, target: Any, nodes: int, start: Any, end: Any, insert: Any, substitute: Any,
-    delete: Any, rows: Any, count: int, floor: float,
+    source: Any, target: Any, nodes: int, start: Any, end: Any, join: Any, insert: Any,
+    substitute: Any, delete: Any, rows: Any, count: int, floor: float,
 ) -> Any:  # fmt: skip
     """The best ``count`` entries among forms: the form and the score of each."""
     best_form = np.empty(count, np.int32)
@@ -132,7 +160,7 @@ def _measure_all(
         if worth[form] <= worst:
             continue
         distance = measure(
-            source, target, nodes, start, end, insert, substitute, delete,
+            source, target, nodes, start, end, join, insert, substitute, delete,
             phones[begin[form] : begin[form + 1]], rows,
         )  # fmt: skip
         score = np.float32(worth[form] - distance / PER_NAT)

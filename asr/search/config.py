@@ -18,12 +18,11 @@ class SearchConfig:
     Attributes:
         top: how many hits are given.
         phone_worth: of each phone of an entry.
-        common_scale: weight of what makes everyday words worth less
-            (:mod:`asr.search.background`).
         floor: entries whose score is lower are not told.
         inside_cost: of a stretch that begins inside an eojeol.
         particle_cost: of one that is followed by a particle or an ending.
         cut_cost: of one that is followed by something else in the same eojeol.
+        join_cost: of one that reaches from an eojeol into the next.
         carrier_cost: of one that begins with a word of a carrier phrase (찾아줘, 근처).
         text_scale: weight of the logarithm of a hypothesis's share.
         popularity_scale: weight of the logarithm of popularity.
@@ -35,19 +34,19 @@ class SearchConfig:
     """
 
     top: int = 10
-    phone_worth: float = 1.25
-    common_scale: float = 0.5
+    phone_worth: float = 0.65
     floor: float = 0.0
     inside_cost: float = 2.5
     particle_cost: float = 0.3
     cut_cost: float = 2.5
-    carrier_cost: float = 4.0
+    join_cost: float = 0.5
+    carrier_cost: float = 2.0
     text_scale: float = 0.5
     popularity_scale: float = 0.5
     temperature: float = 1.0
     absent_score: float = 4.0
-    per_gram: float = 1.25
-    most_candidates: int = 8000
+    per_gram: float = 1.0
+    most_candidates: int = 4000
 
     def __post_init__(self) -> None:
         for field in fields(self):

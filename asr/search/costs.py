@@ -32,8 +32,8 @@ _GROUPS: tuple[tuple[float, str], ...] = (
     # lenis, tense, aspirated
     (0.9, "g gg kh"), (0.9, "d dd t"), (0.9, "b bb p"), (0.9, "j jj ch"), (0.7, "s ss"),
     # a coda and the onset it becomes
-    (0.7, "g2 g gg kh"), (0.7, "d2 d dd t"), (0.7, "b2 b bb p"), (0.5, "l l2"), (0.5, "n n2"),
-    (0.5, "m m2"), (1.6, "d2 s ss"), (1.6, "d2 j jj ch"),
+    (0.2, "g2 g"), (0.2, "b2 b"), (0.3, "d2 d"), (0.1, "l l2"), (0.1, "n n2"), (0.1, "m m2"),
+    (0.5, "g2 gg kh"), (0.5, "d2 dd t"), (0.5, "b2 bb p"), (1.0, "d2 s ss"), (1.0, "d2 j jj ch"),
     # codas of one manner, and of one place (assimilated or not)
     (1.8, "g2 d2 b2"), (1.8, "n2 m2 ng"), (1.8, "n2 l2"), (2.0, "g2 ng"), (2.0, "d2 n2"),
     (2.0, "b2 m2"),

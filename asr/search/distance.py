@@ -33,8 +33,8 @@ class Stretch(NamedTuple):
 class Prepared(NamedTuple):
     """A query graph for :func:`measure`, in whole hundredths of a nat.
 
-    source, target: int32 [A]; nodes: N; start, end, insert: int32 [A], with the arc's weight in
-    ``start`` and ``insert``; substitute: int32 [A, 46], with it; delete: int32 [46].
+    source, target: int32 [A]; nodes: N; start, end, join, insert: int32 [A], the last with the
+    arc's weight; substitute: int32 [A, 46], with it; delete: int32 [46].
     """
 
     source: NDArray[np.int32]
@@ -42,6 +42,7 @@ class Prepared(NamedTuple):
     nodes: int
     start: NDArray[np.int32]
     end: NDArray[np.int32]
+    join: NDArray[np.int32]
     insert: NDArray[np.int32]
     substitute: NDArray[np.int32]
     delete: NDArray[np.int32]
@@ -52,7 +53,7 @@ def prepare(graph: QueryGraph, costs: Costs) -> Prepared:
     weight = graph.weight
     return Prepared(
         graph.source, graph.target, graph.nodes,
-        _whole(graph.start), _whole(graph.end),
+        _whole(graph.start), _whole(graph.end), _whole(graph.join),
         _whole(costs.insert[graph.phone] + weight),
         _whole(costs.substitute[graph.phone] + weight[:, None]),
         _whole(costs.delete),
@@ -65,13 +66,13 @@ def _whole(nats: NDArray[np.float32]) -> NDArray[np.int32]:
 
 @nb.njit(cache=True, nogil=True)
 def measure(
-    source: Any, target: Any, nodes: int, start: Any, end: Any, insert: Any, substitute: Any,
-    delete: Any, entry: Any, rows: Any,
+    source: Any, target: Any, nodes: int, start: Any, end: Any, join: Any, insert: Any,
+    substitute: Any, delete: Any, entry: Any, rows: Any,
 ) -> int:  # fmt: skip
     """Distance of an entry (uint8 [n], one phone at least) from a query: hundredths of a nat.
 
     Args:
-        source, target, nodes, start, end, insert, substitute, delete: of :class:`Prepared`.
+        source, target, nodes, start, end, join, insert, substitute, delete: of :class:`Prepared`.
         rows: int32 [more than nodes, more than n], to work in.
     """
     n = len(entry)
@@ -81,10 +82,11 @@ def measure(
     best = FAR
     for arc in range(len(source)):
         before, after, change = rows[source[arc]], rows[target[arc]], substitute[arc]
-        added, fresh, left = insert[arc], start[arc], FAR
+        over, fresh, left = join[arc], start[arc], FAR
+        added = insert[arc] + over
         for j in range(n):
             phone = entry[j]
-            cost = min(min(before[j], fresh) + change[phone], before[j + 1] + added)
+            cost = min(min(before[j] + over, fresh) + change[phone], before[j + 1] + added)
             lost = delete[phone]
             left = min(cost, left + lost)
             fresh += lost
@@ -94,10 +96,24 @@ def measure(
     return best
 
 
+class Line(NamedTuple):
+    """One text of m phones.
+
+    phones: uint8 [m]; start, end: float32 [m], nats of a stretch that begins, or ends, with each,
+    inf where none may; join: float32 [m], of one that goes on with it from the eojeol before.
+    """
+
+    phones: Phones
+    start: NDArray[np.float32]
+    end: NDArray[np.float32]
+    join: NDArray[np.float32]
+
+
 @nb.njit(cache=True, nogil=True)
 def _best_stretch(
-    query: Any, start: Any, end: Any, entry: Any, substitute: Any, insert: Any, delete: Any
-) -> Any:
+    query: Any, start: Any, end: Any, join: Any, entry: Any, substitute: Any, insert: Any,
+    delete: Any,
+) -> Any:  # fmt: skip
     m, n = len(query), len(entry)
     far = np.float32(np.inf)
     cost = np.full((m + 1, n + 1), far, np.float32)
@@ -107,11 +123,11 @@ def _best_stretch(
         lost = np.float32(0.0)
         for j in range(n):
             now, came = start[i] + lost, i
-            if cost[i, j] < now:
-                now, came = cost[i, j], origin[i, j]
+            if cost[i, j] + join[i] < now:
+                now, came = cost[i, j] + join[i], origin[i, j]
             now += substitute[query[i], entry[j]]
-            if cost[i, j + 1] + insert[query[i]] < now:
-                now, came = cost[i, j + 1] + insert[query[i]], origin[i, j + 1]
+            if cost[i, j + 1] + join[i] + insert[query[i]] < now:
+                now, came = cost[i, j + 1] + join[i] + insert[query[i]], origin[i, j + 1]
             if cost[i + 1, j] + delete[entry[j]] < now:
                 now, came = cost[i + 1, j] + delete[entry[j]], origin[i + 1, j]
             cost[i + 1, j + 1], origin[i + 1, j + 1] = now, came
@@ -121,22 +137,9 @@ def _best_stretch(
     return best, begin, finish
 
 
-def best_stretch(
-    query: Phones,
-    start: NDArray[np.float32],
-    end: NDArray[np.float32],
-    entry: Phones,
-    costs: Costs,
-) -> Stretch:
-    """Where in one text an entry fits best, the first such place.
-
-    Args:
-        query: uint8 [m].
-        start: float32 [m], nats of a stretch that begins with each phone; inf: none may.
-        end: float32 [m], nats of one that ends with it.
-        entry: uint8 [n], at least one.
-    """
-    found = _best_stretch(query, start, end, entry, costs.substitute, costs.insert, costs.delete)
+def best_stretch(line: Line, entry: Phones, costs: Costs) -> Stretch:
+    """Where in one text an entry (one phone at least) fits best, the first such place."""
+    found = _best_stretch(*line, entry, costs.substitute, costs.insert, costs.delete)
     return Stretch(float(found[0]), int(found[1]), int(found[2]))
 
 

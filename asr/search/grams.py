@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from asr.search.phonetic import CLASS_OF, NUM_CLASSES, Phones
 
-GRAM = 2
+GRAM = 3
 """Phones of an n-gram."""
 NUM_GRAMS = NUM_CLASSES**GRAM
 

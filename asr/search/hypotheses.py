@@ -48,11 +48,13 @@ class Token:
         surface: how it is said.
         start: nats that a stretch costs which begins with it.
         end: nats that a stretch costs which ends with it.
+        join: nats that a stretch costs which reaches it from the eojeol before.
     """
 
     surface: str
     start: float
     end: float
+    join: float
 
 
 def hypotheses(query: str | Iterable[tuple[str, float]]) -> list[Hypothesis]:
@@ -103,7 +105,8 @@ def tokens(one: Hypothesis, config: SearchConfig) -> list[Token]:
     for spoken, surface, carrier in zip(one.spoken, one.surface, carriers, strict=True):
         for place, syllable in enumerate(surface):
             start = config.inside_cost if place else config.carrier_cost * carrier
-            found.append(Token(syllable, start, _end_cost(spoken[place + 1 :], config)))
+            join = config.join_cost if place == 0 else 0.0
+            found.append(Token(syllable, start, _end_cost(spoken[place + 1 :], config), join))
     return found
 
 

@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 
 from asr.atomic import replaced_folder
 from asr.errors import DataError, UsageError
-from asr.lm.automaton import LmAutomaton
-from asr.search.background import commonness
 from asr.search.catalog import ALIAS_MARK, Catalog, Entry
 from asr.search.grams import GRAM, Postings, build_postings
 from asr.search.phonetic import Phones, phones_of_many
@@ -39,14 +37,12 @@ class Forms(NamedTuple):
     """F ways to say E entries, sorted by entry.
 
     entry: int32 [F]; begin: int64 [F + 1]: form f is ``phones[begin[f]:begin[f + 1]]``;
-    phones: uint8 [P]; common: float32 [F], log-likelihood ratio of the form as ordinary text
-    (nats; 0: unheard of).
+    phones: uint8 [P].
     """
 
     entry: NDArray[np.int32]
     begin: NDArray[np.int64]
     phones: Phones
-    common: NDArray[np.float32]
 
 
 class Texts(NamedTuple):
@@ -90,15 +86,12 @@ class Index:
         cls,
         catalog: Catalog | Iterable[Entry | str],
         *,
-        background: LmAutomaton | None = None,
         skip_unreadable: bool = False,
     ) -> Index:
         """Index a catalogue; a million names take some minutes.
 
         Args:
             catalog: the entries, or names.
-            background: a language model of ordinary text, so that entries which are everyday words
-                (사람, 지도) need more evidence than names.
             skip_unreadable: leave out entries that no rule reads aloud, with a warning.
 
         Raises:
@@ -122,11 +115,10 @@ class Index:
         texts = [text for said in readings for text in said]
         phones, begin = phones_of_many(texts)
         counts = list(map(len, readings))
-        common = commonness(texts, background) if background else np.zeros(len(texts), np.float32)
         entry = np.repeat(np.arange(len(entries), dtype=np.int32), counts)
         known = [np.nan if one.popularity is None else one.popularity for one in entries]
         return cls(
-            Forms(entry, begin, phones, common),
+            Forms(entry, begin, phones),
             build_postings(phones, begin),
             np.array(known, np.float32),
             Texts.of(one.name for one in entries),

@@ -31,6 +31,8 @@ class QueryGraph(NamedTuple):
     start: float32 [A], nats of a stretch that begins with the arc, with all it took to get there;
     inf inside syllables.
     end: float32 [A], nats of a stretch that ends with the arc; inf inside syllables.
+    join: float32 [A], nats of a stretch that goes on with the arc from an eojeol to the next.
+    depth: int32 [A], syllables before the arc's own, at least.
     nodes: N.
     """
 
@@ -40,6 +42,8 @@ class QueryGraph(NamedTuple):
     weight: NDArray[np.float32]
     start: NDArray[np.float32]
     end: NDArray[np.float32]
+    join: NDArray[np.float32]
+    depth: NDArray[np.int32]
     nodes: int
 
 
@@ -103,8 +107,8 @@ def _merge(root: _Trie, states: dict[tuple[float, tuple[_Branch, ...]], int]) ->
         numbers[id(node)] = states.setdefault(key, len(states))
 
 
-def _order(token: Token) -> tuple[str, float, float]:
-    return token.surface, token.start, token.end
+def _order(token: Token) -> tuple[str, float, float, float]:
+    return token.surface, token.start, token.end, token.join
 
 
 def _laid_out(states: Sequence[tuple[_Branch, ...]]) -> QueryGraph:
@@ -123,25 +127,28 @@ def _laid_out(states: Sequence[tuple[_Branch, ...]]) -> QueryGraph:
         for number, branch in enumerate(states[state]):
             inner[state, number] = nodes
             nodes += len(phones[branch.token.surface]) - 1
-    forward = np.full(nodes, np.inf)
-    forward[0] = 0.0
-    arcs: list[tuple[int, int, int, float, float, float]] = []
+    forward, depth = [math.inf] * nodes, [nodes] * nodes
+    forward[0], depth[0] = 0.0, 0
+    arcs: list[tuple[int, int, int, float, float, float, float, int]] = []
     for state in range(len(states) - 1, -1, -1):
         for number, branch in enumerate(states[state]):
             source, begin = node_of[state], inner[state, number]
             said = phones[branch.token.surface].tolist()
             targets = [*range(begin, begin + len(said) - 1), node_of[branch.state]]
-            here = forward[source]
+            here, syllables = forward[source], depth[source]
+            end_node = targets[-1]
+            depth[end_node] = min(depth[end_node], syllables + 1)
             for place, (phone, target) in enumerate(zip(said, targets, strict=True)):
                 first, last = place == 0, place == len(said) - 1
                 arcs.append((
                     source, target, phone, branch.weight * first,
                     here + branch.token.start if first else math.inf,
                     branch.token.end if last else math.inf,
+                    branch.token.join * first, syllables,
                 ))  # fmt: skip
                 forward[target] = min(forward[target], here + branch.weight)
                 source = target
-    columns = list(zip(*sorted(arcs, key=lambda arc: arc[0]), strict=True)) or [()] * 6
-    kinds = (np.int32, np.int32, np.uint8, np.float32, np.float32, np.float32)
+    columns = list(zip(*sorted(arcs, key=lambda arc: arc[0]), strict=True)) or [()] * 8
+    kinds = (np.int32, np.int32, np.uint8, *[np.float32] * 4, np.int32)
     arrays = [np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
     return QueryGraph(*arrays, nodes)

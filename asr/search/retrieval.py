@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from asr.search.candidates import best_entries
 from asr.search.config import SearchConfig
 from asr.search.costs import Costs, phonetic_costs
-from asr.search.distance import best_stretch
+from asr.search.distance import Line, best_stretch
 from asr.search.hypotheses import Hypothesis, hypotheses, intent, tokens
 from asr.search.index import Index
 from asr.search.phonetic import phones_of_surface
@@ -80,7 +80,7 @@ class Searcher:
             index, self.worth, query_graph(texts, config), self.costs,
             count or config.top, config.floor, config.per_gram, config.most_candidates,
         )  # fmt: skip
-        lines = [_line(one, texts[0].share, config) for one in texts]
+        lines = [_text(one, texts[0].share, config) for one in texts]
         return [
             self._placed(int(form), float(score), lines)
             for form, score in zip(ranked.form, ranked.score, strict=True)
@@ -98,7 +98,7 @@ class Searcher:
     def worth(self) -> NDArray[np.float32]:
         """float32 [F]: the score of each form at distance 0."""
         config, forms = self.config, self.index.forms
-        worth = config.phone_worth * np.diff(forms.begin) - config.common_scale * forms.common
+        worth = config.phone_worth * np.diff(forms.begin).astype(np.float64)
         worth += self._popularity()[forms.entry]
         return worth.astype(np.float32)
 
@@ -110,15 +110,15 @@ class Searcher:
         known = np.where(np.isnan(known), np.nanmedian(known), known)
         return self.config.popularity_scale * (known - known.max())
 
-    def _placed(self, form: int, score: float, lines: Sequence[_Line]) -> Found:
+    def _placed(self, form: int, score: float, lines: Sequence[_Text]) -> Found:
         """Where a form fits best, in the likeliest text that explains its score."""
         phones = self.index.form(form)
         distance = float(self.worth[form]) - score
-        best: tuple[float, _Line, int, int] | None = None
+        best: tuple[float, _Text, int, int] | None = None
         for line in lines:
-            if len(line.phones) == 0 or (best is not None and line.cost >= best[0]):
+            if len(line.line.phones) == 0 or (best is not None and line.cost >= best[0]):
                 continue
-            stretch = best_stretch(line.phones, line.start, line.end, phones, self.costs)
+            stretch = best_stretch(line.line, phones, self.costs)
             total = stretch.distance + line.cost
             if best is None or total < best[0]:
                 best = (total, line, stretch.begin, stretch.end)
@@ -156,24 +156,24 @@ def probabilities(evidence: NDArray[np.float64], config: SearchConfig) -> NDArra
     return shares
 
 
-class _Line(NamedTuple):
-    """One text as phones: see :func:`best_stretch`; cost: nats by which it is less likely."""
+class _Text(NamedTuple):
+    """One text as phones: the syllable of each (int32 [m]); nats by which it is less likely."""
 
     text: Hypothesis
-    phones: NDArray[np.uint8]
+    line: Line
     syllable: NDArray[np.int32]
-    start: NDArray[np.float32]
-    end: NDArray[np.float32]
     cost: float
 
 
-def _line(one: Hypothesis, best_share: float, config: SearchConfig) -> _Line:
+def _text(one: Hypothesis, best_share: float, config: SearchConfig) -> _Text:
     phones, syllable = phones_of_surface("".join(one.surface))
     edges = tokens(one, config)
-    start = np.full(len(phones), np.inf, np.float32)
-    end = np.full(len(phones), np.inf, np.float32)
+    start, end = np.full((2, len(phones)), np.inf, np.float32)
+    join = np.zeros(len(phones), np.float32)
     firsts = np.searchsorted(syllable, np.arange(len(edges)))
     lasts = np.searchsorted(syllable, np.arange(len(edges)), side="right") - 1
     start[firsts] = [edge.start for edge in edges]
+    join[firsts] = [edge.join for edge in edges]
     end[lasts] = [edge.end for edge in edges]
-    return _Line(one, phones, syllable, start, end, text_cost(one, best_share, config))
+    cost = text_cost(one, best_share, config)
+    return _Text(one, Line(phones, start, end, join), syllable, cost)
