@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from asr.graph.grammar_particles import PAIRS
+from asr.hangul.jamo import SILENT_ONSET, decompose
 
 _ALWAYS = (
     "에 의 도 만 에서 에게 께 께서 한테 까지 부터 에다 에다가 에도 에는 에서는 에서도 에서부터 에까지 "
@@ -16,8 +17,10 @@ _ALWAYS = (
 ).split()
 _FORMS = sorted({form for pair in PAIRS for form in pair} | set(_ALWAYS), key=lambda f: (-len(f), f))
 _PARTICLES = re.compile(f"(?:{'|'.join(_FORMS)}){{1,3}}")
+_LONG = re.compile("까지|부터|하고|보다|처럼|같이|같은|한테|마다|만큼|께서|밖에|조차|대로")
 
 
+@lru_cache(1 << 16)
 def is_particle(rest: str) -> bool:
     """Whether the rest of an eojeol is particles and endings that may follow a noun.
 
@@ -27,6 +30,23 @@ def is_particle(rest: str) -> bool:
     return _PARTICLES.fullmatch(rest) is not None
 
 
+@lru_cache(1 << 16)
+def linking_particle(eojeol: str) -> str:
+    """The particles at the end of an eojeol that would change how the noun before them sounds.
+
+    Those that begin with a vowel, or have two syllables: the shorter ones (라, 도) end many names.
+
+    >>> linking_particle("대전에서는"), linking_particle("신라"), linking_particle("한국까지")
+    ('에서는', '', '까지')
+    """
+    for place in range(1, len(eojeol)):
+        rest = eojeol[place:]
+        if (decompose(rest[0])[0] == SILENT_ONSET or _LONG.match(rest)) and is_particle(rest):
+            return rest
+    return ""
+
+
+@lru_cache(1 << 16)
 def is_carrier(eojeol: str) -> bool:
     """Whether a word tells what is wanted with an entry, rather than which.
 

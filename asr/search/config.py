@@ -8,6 +8,9 @@ from dataclasses import dataclass, fields
 from asr.errors import UsageError
 
 
+_ANY_SIGN = ("floor", "absent_score")
+
+
 @dataclass(frozen=True, slots=True)
 class SearchConfig:
     """How entries are found and ranked; docs/results.md says how the numbers were chosen.
@@ -34,8 +37,8 @@ class SearchConfig:
     """
 
     top: int = 10
-    phone_worth: float = 0.65
-    floor: float = 0.0
+    phone_worth: float = 0.9
+    floor: float = -2.0
     inside_cost: float = 2.5
     particle_cost: float = 0.3
     cut_cost: float = 2.5
@@ -51,7 +54,7 @@ class SearchConfig:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not (math.isfinite(value) and value >= 0):
+            if not math.isfinite(value) or (value < 0 and field.name not in _ANY_SIGN):
                 raise UsageError(f"{field.name} must be a number and not negative, not {value}")
         if self.top < 1 or self.most_candidates < 1 or self.temperature == 0:
             raise UsageError("top, most_candidates and temperature must be above 0")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from asr.errors import UsageError
 from asr.hangul.normalize import to_spoken
-from asr.search.carriers import is_carrier, is_particle
+from asr.search.carriers import is_carrier, is_particle, linking_particle
 from asr.search.config import SearchConfig
 from asr.search.phonetic import said
 
@@ -89,7 +89,13 @@ def _hypothesis(text: str, share: float) -> Hypothesis:
         spoken = ["".join(_spoken(eojeol)) for eojeol in written]
     if sum(map(len, spoken)) > MOST_SYLLABLES:
         raise UsageError(f"a query of more than {MOST_SYLLABLES} syllables: cut it")
-    return Hypothesis(written, tuple(spoken), tuple(map(said, spoken)), share)
+    return Hypothesis(written, tuple(spoken), tuple(map(_surface, spoken)), share)
+
+
+def _surface(eojeol: str) -> str:
+    """How an eojeol sounds, a particle by itself: 대전에 as 대전 에, not 대저 네, for 대전 is the name."""
+    rest = linking_particle(eojeol)
+    return said(eojeol.removesuffix(rest)) + said(rest) if rest else said(eojeol)
 
 
 def _spoken(text: str) -> list[str]:
