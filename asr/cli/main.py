@@ -23,6 +23,7 @@ COMMANDS = {
     "align": ("asr.cli.align", "when each sound of a known text was said"),
     "score": ("asr.cli.score", "error rates of a transcript against a reference"),
     "words": ("asr.cli.words", "how words will be pronounced, and whether the model knows them"),
+    "search": ("asr.cli.search", "find entries of a catalogue by voice"),
     "info": ("asr.cli.info", "what a model or a sound file holds"),
     "pronounce": ("asr.cli.pronounce", "how Korean text is pronounced"),
     "features": ("asr.cli.features", "acoustic features of a sound file"),
