@@ -29,8 +29,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Rank the entries of a catalogue (names, places, songs) by the probability that"
         " they are meant by what is said in a sound, or typed. Particles and carrier phrases"
         " (근처 맛집 찾아줘) may stand around the name.",
-        epilog="A catalogue is a table, UTF-8: name, and where wanted after TABs popularity, aliases"
-        " joined by |, and anything else (docs/search.md).",
+        epilog="A catalogue is a table, UTF-8: name, and where wanted after TABs popularity,"
+        " aliases joined by |, and anything else (docs/search.md).",
     )
     parser.add_argument("sounds", nargs="*", metavar="AUDIO",
                         help="a sound file, a folder of them, or - for standard input")

@@ -9,14 +9,16 @@ from functools import cache, lru_cache
 from asr.graph.grammar_particles import PAIRS
 from asr.hangul.jamo import SILENT_ONSET, decompose
 
-_ALWAYS = (
-    "에 의 도 만 에서 에게 께 께서 한테 까지 부터 에다 에다가 에도 에는 에서는 에서도 에서부터 에까지 "
-    "처럼 같이 같은 보다 하고 마다 조차 마저 밖에 뿐 대로 만큼 커녕 요 들 들이 들은 들을 들의 님 님이 님의 "
-    "씨 씨가 씨의 쪽 쪽으로 행 입니다 입니까 인데 인데요 인가 인가요 일까 예요 에요 이에요 였 "
-    "했 하는 하면 한 할 인 일 였던 이던"
-).split()
-_FORMS = sorted({form for pair in PAIRS for form in pair} | set(_ALWAYS), key=lambda f: (-len(f), f))
-_PARTICLES = re.compile(f"(?:{'|'.join(_FORMS)}){{1,3}}")
+
+def _lines(name: str) -> list[str]:
+    """The lines of a file in data/, without comments and empty ones."""
+    text = importlib.resources.files("asr.search").joinpath("data", name)
+    lines = text.read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+_FORMS = {form for pair in PAIRS for form in pair} | set(" ".join(_lines("particles.txt")).split())
+_PARTICLES = re.compile(f"(?:{'|'.join(sorted(_FORMS, key=len, reverse=True))}){{1,3}}")
 _LONG = re.compile("까지|부터|하고|보다|처럼|같이|같은|한테|마다|만큼|께서|밖에|조차|대로")
 
 
@@ -59,7 +61,4 @@ def is_carrier(eojeol: str) -> bool:
 @cache
 def _carriers() -> re.Pattern[str]:
     """The patterns of data/carriers.txt as one; each may be followed by particles."""
-    text = importlib.resources.files("asr.search").joinpath("data", "carriers.txt")
-    lines = text.read_text(encoding="utf-8").splitlines()
-    patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    return re.compile(f"(?:{'|'.join(patterns)})(?:{_PARTICLES.pattern})?")
+    return re.compile(f"(?:{'|'.join(_lines('carriers.txt'))})(?:{_PARTICLES.pattern})?")

@@ -51,7 +51,7 @@ class Entry:
                     f" {ALIAS_MARK!r}, unlike {text!r}"
                 )
         if any(_CONTROL & set(text) for text in self.payload):
-            raise UsageError(f"the payload of {self.name!r} holds control characters: leave them out")
+            raise UsageError(f"the payload of {self.name!r} holds control characters")
         if self.popularity is not None and not 0 <= self.popularity < math.inf:
             raise UsageError(
                 f"the popularity of {self.name!r} must be a number and not negative,"

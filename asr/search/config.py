@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 
 from asr.errors import UsageError
 
-
 _ANY_SIGN = ("floor", "absent_score")
 
 

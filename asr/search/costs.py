@@ -24,7 +24,8 @@ _OTHER_CONSONANT, _OTHER_VOWEL = 4.0, 4.0
 _GROUPS: tuple[tuple[float, str], ...] = (
     # vowels
     (0.2, "ae e"), (0.3, "oe wae we"), (0.3, "yae ye"), (0.8, "ae e ye yae"),
-    (1.2, "ae e oe wae we"), (1.0, "ui i"), (1.6, "ui eu"), (1.8, "wi i"), (1.8, "eu u"),
+    (1.2, "ae e oe wae we"),
+    (2.0, "ae e yae ye oe wae we"), (1.0, "ui i"), (1.6, "ui eu"), (1.8, "wi i"), (1.8, "eu u"),
     (1.8, "eo o"), (1.8, "yeo yo"), (2.0, "eo eu"), (2.0, "o u"), (2.0, "yo yu"), (2.0, "a eo"),
     (2.2, "a ya"), (2.2, "eo yeo"), (2.2, "o yo"), (2.2, "u yu"), (2.0, "wo eo"), (2.0, "wo o"),
     (2.0, "wa a"), (2.2, "wa o"), (2.4, "i e ae ye"), (2.4, "ya yeo"), (2.4, "wi we wae oe"),

@@ -84,6 +84,7 @@ def measure(
         before, after, change = rows[source[arc]], rows[target[arc]], substitute[arc]
         over, fresh, left = join[arc], start[arc], FAR
         added = insert[arc] + over
+        after[0] = min(after[0], min(before[0] + over, fresh) + insert[arc])
         for j in range(n):
             phone = entry[j]
             cost = min(min(before[j] + over, fresh) + change[phone], before[j + 1] + added)
@@ -121,6 +122,10 @@ def _best_stretch(
     best, begin, finish = far, 0, 0
     for i in range(m):
         lost = np.float32(0.0)
+        cost[i + 1, 0], origin[i + 1, 0] = start[i] + insert[query[i]], i
+        if cost[i, 0] + join[i] < start[i]:
+            cost[i + 1, 0] = cost[i, 0] + join[i] + insert[query[i]]
+            origin[i + 1, 0] = origin[i, 0]
         for j in range(n):
             now, came = start[i] + lost, i
             if cost[i, j] + join[i] < now:

@@ -32,7 +32,7 @@ class Postings(NamedTuple):
         fits = len(begin) == NUM_GRAMS + 1 and begin[0] == 0 and begin[-1] == len(self.form)
         if not fits or len(self.total) != forms or (np.diff(begin) < 0).any():
             raise ValueError("its postings do not fit")
-        if len(self.form) and not (0 <= self.form.min() and self.form.max() < forms):
+        if len(self.form) and not (self.form.min() >= 0 and self.form.max() < forms):
             raise ValueError("its postings point outside")
 
 

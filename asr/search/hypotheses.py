@@ -93,7 +93,7 @@ def _hypothesis(text: str, share: float) -> Hypothesis:
 
 
 def _surface(eojeol: str) -> str:
-    """How an eojeol sounds, a particle by itself: 대전에 as 대전 에, not 대저 네, for 대전 is the name."""
+    """How an eojeol sounds, a particle by itself: 대전에 as 대전 에, for 대전 is the name."""
     rest = linking_particle(eojeol)
     return said(eojeol.removesuffix(rest)) + said(rest) if rest else said(eojeol)
 

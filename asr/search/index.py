@@ -251,5 +251,5 @@ def _check_offsets(name: str, begin: np.ndarray, count: int, total: int) -> None
 
 
 def _check_range(name: str, values: np.ndarray, limit: int) -> None:
-    if len(values) and not (0 <= values.min() and values.max() < limit):
+    if len(values) and not (values.min() >= 0 and values.max() < limit):
         raise ValueError(f"its {name} point outside")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,5 +150,5 @@ def _laid_out(states: Sequence[tuple[_Branch, ...]]) -> QueryGraph:
                 source = target
     columns = list(zip(*sorted(arcs, key=lambda arc: arc[0]), strict=True)) or [()] * 8
     kinds = (np.int32, np.int32, np.uint8, *[np.float32] * 4, np.int32)
-    arrays = [np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
-    return QueryGraph(*arrays, nodes)
+    arrays: list[Any] = [np.array(c, kind) for c, kind in zip(columns, kinds, strict=True)]
+    return QueryGraph(*arrays, nodes=nodes)

@@ -103,7 +103,7 @@ class Searcher:
         return worth.astype(np.float32)
 
     def _popularity(self) -> NDArray[np.float64]:
-        """Nats of each entry, the most popular at 0; entries of unknown popularity as the median."""
+        """Nats of each entry, the most popular at 0; where nobody knows, the median."""
         known = np.log1p(self.index.popularity.astype(np.float64))
         if np.isnan(known).all():
             return np.zeros(len(known))

@@ -7,6 +7,7 @@ what it heard both times.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
@@ -36,11 +37,13 @@ class VoiceConfig:
         nbest: how many texts of each segment are searched.
         passes: 1, or 2 to listen again for the likeliest entries.
         candidates: how many entries are listened for.
+        second_share: weight of the texts of the second pass beside those of the first.
     """
 
     nbest: int = 50
     passes: int = 2
     candidates: int = 200
+    second_share: float = 1.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.nbest <= MOST_ALTERNATIVES:
@@ -82,7 +85,7 @@ class VoiceSearch:
         result = self.model.transcribe(audio, sample_rate=sample_rate, raw=raw, nbest=nbest)
         others: Sequence[Segment] = ()
         if self.voice.passes == 2 and (words := self.words(result)):
-            again = self.model.add_words(words).transcribe(
+            again = self.listening(words).transcribe(
                 audio, sample_rate=sample_rate, raw=raw, nbest=nbest
             )
             others = again.segments
@@ -97,6 +100,17 @@ class VoiceSearch:
         entries = [self._searcher.index.entry(number) for number in chosen]
         return [BiasWord(one.name, one.readings()[:MOST_READINGS]) for one in entries]
 
+    def listening(self, words: Sequence[BiasWord]) -> Model:
+        """The recogniser that listens for these entries.
+
+        Each is lifted to what a class of all entries of the catalogue would give it: that only some
+        are listed spares work, and makes none of them likelier.
+        """
+        bias = self.model.bias
+        left_out = bias.per_word * math.log(len(self._searcher.index) / max(1, len(words)))
+        bias = replace(bias, class_cost=bias.class_cost + max(0.0, left_out))
+        return self.model.with_options(bias=bias).add_words(words)
+
     def of_segments(self, result: Result, others: Sequence[Segment] = ()) -> SearchResult:
         """Search what was recognised, and what was recognised in a second pass.
 
@@ -108,7 +122,8 @@ class VoiceSearch:
             texts = _weighted(segment)
             for other in others:
                 if other.start < segment.end and segment.start < other.end:
-                    texts += _weighted(other)
+                    share = self.voice.second_share
+                    texts += [(text, share * value) for text, value in _weighted(other)]
             for one in self._searcher.find(hypotheses(texts)):
                 if one.entry not in found or one.evidence > found[one.entry][0].evidence:
                     found[one.entry] = (one, segment)

@@ -17,7 +17,8 @@ def write(tmp_path, text, name="catalog.tsv"):
 def test_all_columns(tmp_path):
     path = write(
         tmp_path,
-        "# a comment\n서울역\t8512\t서울스테이션|서울 정거장\tid=17\tx\n\nN서울타워\t\t남산타워\n강남역\n",
+        "# a comment\n서울역\t8512\t서울스테이션|서울 정거장\tid=17\tx\n\n"
+        "N서울타워\t\t남산타워\n강남역\n",
     )
     assert list(read_catalog(path)) == [
         Entry("서울역", 8512.0, ("서울스테이션", "서울 정거장"), ("id=17", "x")),

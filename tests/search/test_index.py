@@ -10,7 +10,8 @@ from asr.search import Catalog, Entry, Index, search
 from asr.tensor_file import read_tensors, write_tensors
 
 ENTRIES = (
-    Entry("서울역", 8512.0, ("서울 정거장",), ("id=17", "x")), Entry("N서울타워", None, ("남산타워",)),
+    Entry("서울역", 8512.0, ("서울 정거장",), ("id=17", "x")),
+    Entry("N서울타워", None, ("남산타워",)),
     Entry("강남역"), Entry("이", 3.0),
 )  # fmt: skip
 
@@ -84,7 +85,8 @@ def test_a_cut_file(folder):
     ("forms.begin", 10**9), ("names.begin", -5), ("postings.begin", 10**9),
 ])  # fmt: skip
 def test_arrays_that_point_outside(folder, name, value):
-    arrays = {key: array.copy() for key, array in read_tensors(folder / "index.safetensors").items()}
+    mapped = read_tensors(folder / "index.safetensors")
+    arrays = {key: array.copy() for key, array in mapped.items()}
     arrays[name][len(arrays[name]) // 2] = value
     write_tensors(folder / "index.safetensors", arrays)
     with pytest.raises(DataError, match="damaged"):
@@ -92,7 +94,7 @@ def test_arrays_that_point_outside(folder, name, value):
 
 
 def test_unreadable_entries(caplog):
-    with pytest.raises(DataError, match="1 of 2 entries cannot be read.*'東京'"):
+    with pytest.raises(DataError, match=r"1 of 2 entries cannot be read.*'東京'"):
         Index.build(["서울역", "東京"])
     index = Index.build(["東京", "서울역"], skip_unreadable=True)
     assert [index.entry(n).name for n in range(len(index))] == ["서울역"]

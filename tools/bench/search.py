@@ -19,10 +19,12 @@ import argparse
 import json
 import os
 import random
-import resource
+import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,7 @@ from asr.search.result import SearchResult  # noqa: E402
 
 RANKS = (1, 5, 10)
 Ranked = list[list[str]]
+Search = Callable[[Any], list[str]]
 
 
 class Table:
@@ -70,7 +73,7 @@ class Table:
         shares = "".join(f"{share:>8.1%}" for share in found)
         print(f"{name:<34}{shares}{milliseconds:>8.1f}", flush=True)
 
-    def measure(self, name: str, search: Callable[[Any], list[str]], queries: Sequence[Any]) -> None:
+    def measure(self, name: str, search: Search, queries: Sequence[Any]) -> None:
         begin = time.thread_time()
         ranked = [search(query) for query in queries]
         self.add(name, ranked, time.thread_time() - begin)
@@ -108,7 +111,7 @@ def real_speech(args: argparse.Namespace, names: list[str], index: Index) -> dic
     again = []
     begin = time.thread_time()
     for utterance, result in zip(utterances, results, strict=True):
-        listening = model.add_words(both.words(result))
+        listening = both.listening(both.words(result))
         again.append(listening.transcribe(utterance.audio, nbest=args.nbest))
     seconds = time.thread_time() - begin
     pairs = list(zip(results, again, strict=True))
@@ -187,15 +190,16 @@ def reliability(found: Sequence[SearchResult], targets: Sequence[Sequence[str]])
     right = np.array([is_right for _, is_right in pairs], float)
     edges = (0.0, 0.3, 0.6, 0.9, 1.01)
     told, error = [], 0.0
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         chosen = (low <= scores) & (scores < high)
         if chosen.any():
-            told.append(f"{scores[chosen].mean():.2f} → {right[chosen].mean():.2f} ({chosen.sum()})")
-            error += abs(scores[chosen].mean() - right[chosen].mean()) * chosen.mean()
+            given, true = scores[chosen].mean(), right[chosen].mean()
+            told.append(f"{given:.2f} → {true:.2f} ({chosen.sum()})")
+            error += abs(given - true) * chosen.mean()
     return f"first hits, probability → right (how many): {', '.join(told)}; error {error:.3f}"
 
 
-def scale(args: argparse.Namespace, names: list[str]) -> dict[str, Any]:
+def scale(args: argparse.Namespace, names: list[str]) -> None:
     """Memory and times of a large catalogue: the names, filled up with pairs of them."""
     rng = random.Random(args.seed)
     many = list(combined(names, args.scale, rng))
@@ -209,10 +213,10 @@ def scale(args: argparse.Namespace, names: list[str]) -> dict[str, Any]:
     command = [sys.executable, __file__, "--names", str(args.names), "--query", str(folder)]
     print(f"\n{args.scale:,} entries: built in {build_s:.0f} s, {size / 2**20:.0f} MiB on disk,"
           f" {peak_mib():.0f} MiB at most while building", flush=True)  # fmt: skip
-    os.execv(sys.executable, command)
+    subprocess.run(command, check=True)
 
 
-def query_times(args: argparse.Namespace, names: list[str]) -> dict[str, Any]:
+def query_times(args: argparse.Namespace, names: list[str]) -> None:
     """Times of queries of an index on disk, one after the other on one thread."""
     rng = random.Random(args.seed + 1)
     chosen = rng.choices([name for name in names if len(name) > 1], k=300)
@@ -230,11 +234,12 @@ def query_times(args: argparse.Namespace, names: list[str]) -> dict[str, Any]:
     p50, p95 = np.percentile(times, (50, 95))
     print(f"{len(index):,} entries: opened in {open_s:.2f} s, p50 {p50:.1f} ms, p95 {p95:.1f} ms,"
           f" {peak_mib():.0f} MiB at most")  # fmt: skip
-    return {"p50": p50, "p95": p95}
 
 
 def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Memory that the process has held at most (of this program: not of what started it)."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -262,10 +267,11 @@ def main() -> int:
     args = parse_arguments()
     try:
         names = read_names(args.names)
+        figures: dict[str, Any] = {}
         if args.query:
-            figures = query_times(args, names)
+            query_times(args, names)
         elif args.scale:
-            figures = scale(args, names)
+            scale(args, names)
         else:
             kept = args.folder / "names"
             if not (kept / "index.json").exists():

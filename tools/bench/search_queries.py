@@ -15,9 +15,11 @@ from asr.hangul.jamo import compose, decompose, is_syllable
 NOUNS = frozenset({"NNG", "NNP", "NNB", "NR", "SN", "XPN", "XR", "XSN"})
 MOST_MORPHEMES = 6
 CARRIERS = (
-    "{}", "{} 찾아줘", "{} 근처 맛집 알려 줘", "{}까지 어떻게 가", "{} 어디야", "{} 가는 길 알려 줘",
-    "{}에 대해서 알려 줘", "{} 검색해 줘", "지금 {} 날씨 어때", "{} 노래 틀어 줘", "{}역 주변 주차장",
-    "여기서 {}까지 얼마나 걸려", "{} 전화번호 좀 알려 주세요", "오늘 {} 가려고 하는데 길 좀 찾아 줘",
+    "{}", "{} 찾아줘", "{} 근처 맛집 알려 줘", "{}까지 어떻게 가", "{} 어디야",
+    "{} 가는 길 알려 줘",
+    "{}에 대해서 알려 줘", "{} 검색해 줘", "지금 {} 날씨 어때", "{} 노래 틀어 줘",
+    "{}역 주변 주차장", "여기서 {}까지 얼마나 걸려", "{} 전화번호 좀 알려 주세요",
+    "오늘 {} 가려고 하는데 길 좀 찾아 줘",
 )  # fmt: skip
 
 
@@ -30,9 +32,9 @@ def read_names(path: Path) -> list[str]:
 class NamesSaid:
     """Finds proper names of a list in reference texts.
 
-    A name counts where it is a run of whole morphemes, all nouns and one at least a proper noun, by
-    Kiwi's analysis; of overlapping ones the longest, from the left. So 때문에, which some list has as
-    a name, is none.
+    A name counts where it is a run of whole morphemes, all nouns and one at least a proper noun,
+    by Kiwi's analysis; of overlapping ones the longest, from the left. So 때문에, which some list
+    has as a name, is none.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -123,7 +125,7 @@ class Noise:
 
 
 def looked_up(names: set[str], text: str, longest: int = 14) -> list[str]:
-    """Names that stand in a text letter by letter, spaces aside: longer ones first, then earlier."""
+    """Names that stand in a text letter by letter, spaces aside: the longest first."""
     joined = text.replace(" ", "")
     found: dict[str, int] = {}
     for begin in range(len(joined)):
@@ -138,7 +140,7 @@ def combined(names: Sequence[str], count: int, rng: random.Random) -> Iterator[s
     made = dict.fromkeys(names)
     yield from made
     while len(made) < count:
-        name = rng.choice(names) + rng.choice((" ", "")) + rng.choice(names)
+        name = f"{rng.choice(names)} {rng.choice(names)}"
         if name not in made and len(name) <= 12:
             made[name] = None
             yield name
