@@ -47,8 +47,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                      help="search for a typed query; may be repeated")
     how.add_argument("--top", type=_positive, default=5, metavar="N",
                      help="hits of each query (default: 5)")
-    how.add_argument("--passes", type=int, choices=(1, 2), default=2,
-                     help="1: recognise once only; faster, finds less (default: 2)")
+    how.add_argument("--passes", type=int, choices=(1, 2), default=1,
+                     help="2: listen again for the likeliest entries (default: 1)")
     how.add_argument("-m", "--model", default="ko", metavar="NAME|DIR",
                      help="model by name, or a bundle's folder (default: ko)")
     how.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")

@@ -71,7 +71,7 @@ def _measured(
     rows = np.empty((query.nodes, longest + 1), np.int32)
     found: tuple[NDArray[np.int32], NDArray[np.float32]] = _measure_all(
         order, worth, index.forms.entry, begin, index.forms.phones, *query, rows, count,
-        np.float32(floor),
+        floor,
     )  # fmt: skip
     return found
 
@@ -175,7 +175,7 @@ def _measure_all(
             if score <= best[at]:
                 continue
         elif found == count:
-            at = np.argmin(best)
+            at = int(np.argmin(best))
         else:
             found += 1
         best[at], best_form[at] = score, form

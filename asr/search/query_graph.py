@@ -150,5 +150,5 @@ def _laid_out(states: Sequence[tuple[_Branch, ...]]) -> QueryGraph:
                 source = target
     columns = list(zip(*sorted(arcs, key=lambda arc: arc[0]), strict=True)) or [()] * 8
     kinds = (np.int32, np.int32, np.uint8, *[np.float32] * 4, np.int32)
-    arrays: list[Any] = [np.array(c, kind) for c, kind in zip(columns, kinds, strict=True)]
-    return QueryGraph(*arrays, nodes=nodes)
+    made: list[Any] = [np.array(c, kind) for c, kind in zip(columns, kinds, strict=True)]
+    return QueryGraph(*[*made, nodes])

@@ -1,8 +1,8 @@
 """Searching a catalogue by voice: a recogniser, an index, and what goes on between them.
 
-Two passes: what the recogniser hears by itself picks some hundred entries out of however many;
-then it listens again, with the names of these as its user words, and the search is repeated over
-what it heard both times.
+The N best texts of each segment are searched. With two passes, what the recogniser hears by itself
+picks some hundred entries out of however many; then it listens again, with the names of these as
+its user words, and the search is repeated over what it heard both times.
 """
 
 from __future__ import annotations
@@ -35,15 +35,16 @@ class VoiceConfig:
 
     Attributes:
         nbest: how many texts of each segment are searched.
-        passes: 1, or 2 to listen again for the likeliest entries.
+        passes: 1, or 2 to listen again for the likeliest entries; that takes twice as long, and
+            has found no more where it was measured (docs/results.md).
         candidates: how many entries are listened for.
         second_share: weight of the texts of the second pass beside those of the first.
     """
 
     nbest: int = 50
-    passes: int = 2
+    passes: int = 1
     candidates: int = 200
-    second_share: float = 1.0
+    second_share: float = 0.1
 
     def __post_init__(self) -> None:
         if not 1 <= self.nbest <= MOST_ALTERNATIVES:

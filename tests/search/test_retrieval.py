@@ -17,8 +17,8 @@ from asr.search.retrieval import probabilities
 
 NAMES = (
     "서울역", "서울숲", "강남역", "강남구청", "가산디지털단지역", "남산타워", "불국사",
-    "해운대 해수욕장", "제주국제공항", "독도", "광화문", "청량리역", "경복궁", "아이유", "방탄소년단",
-    "블랙핑크", "조용필",
+    "해운대 해수욕장", "제주국제공항", "독도", "광화문", "청량리역", "경복궁", "아이유",
+    "방탄소년단", "블랙핑크", "조용필",
     "봄날", "밤편지", "좋은 날", "벚꽃 엔딩", "국립중앙박물관", "대전", "대정", "신라", "실라",
 )  # fmt: skip
 SYLLABLES = "가나다라마바사아자차카타파하각난달람합옷꽃씨게개외왜역녁"
@@ -56,7 +56,9 @@ def test_phrases(index, query, name, intent):
     assert (first.name, first.intent) == (name, intent)
 
 
-@pytest.mark.parametrize("rest", ["에서", "까지", "은", "는", "으로", "이랑", "에서는", "입니다", "의", "께서도"])
+@pytest.mark.parametrize(
+    "rest", ["에서", "까지", "은", "는", "으로", "이랑", "에서는", "입니다", "의", "께서도"]
+)
 def test_particles(rest):
     assert is_particle(rest)
 
@@ -67,7 +69,8 @@ def test_no_particles(rest):
 
 
 @pytest.mark.parametrize(
-    "word", ["찾아줘", "틀어줘요", "알려주세요", "근처", "근처에", "어디야", "노래", "검색해", "가는", "맛집"]
+    "word",
+    ["찾아줘", "틀어줘요", "알려주세요", "근처", "근처에", "어디야", "노래", "검색해", "맛집"],
 )
 def test_carriers(word):
     assert is_carrier(word)

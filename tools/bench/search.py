@@ -116,7 +116,7 @@ def real_speech(args: argparse.Namespace, names: list[str], index: Index) -> dic
     seconds = time.thread_time() - begin
     pairs = list(zip(results, again, strict=True))
     two = _Scores(both)
-    table.measure("two passes", lambda pair: two(pair[0], pair[1]), pairs)
+    table.measure("search, both passes", lambda pair: two(pair[0], pair[1]), pairs)
     table.measure("lookup, second pass", lambda pair: looked_up(listed, pair[1].text), pairs)
     print(f"the second pass: {1000 * seconds / len(results):.0f} ms a query")
     some = "one pass, one with the most popular"
@@ -124,7 +124,7 @@ def real_speech(args: argparse.Namespace, names: list[str], index: Index) -> dic
         biased = model.add_words(_fitting(names, args.popular))
         heard = [biased.transcribe(u.audio, nbest=args.nbest) for u in utterances]
         table.measure(some, lambda r: names_of(both.of_segments(r)), heard)
-    print(reliability(two.scores, targets))
+    print(reliability(one.scores, targets))
     noise = Noise()
     for reference, result in zip(references, results, strict=True):
         noise.count(reference, result.text)
