@@ -25,8 +25,8 @@ from asr.encoders.store import is_known
 from asr.errors import AsrError, ModelError
 from asr.graph_building import acoustic_terms, attributions
 
-SECTIONS = ("confidence", "reject")
-"""Of a bundle, that calibrations replace."""
+SECTIONS = ("decoder", "rescoring", "confidence", "reject")
+"""Of a bundle, that --calibration replaces."""
 
 
 def main() -> int:
@@ -35,7 +35,8 @@ def main() -> int:
     parser.add_argument("model", type=Path, help="a model of `asr train --encoder`")
     parser.add_argument("out", type=Path, help="folder of the smaller one")
     parser.add_argument("--calibration", type=Path, nargs="+", default=[], metavar="FILE",
-                        help="JSON of tools/bench/confidence.py and grammar.py: the model's own")
+                        help="JSON of tools/bench/confidence.py and grammar.py, or by hand: the"
+                        " model's own sections")
     args = parser.parse_args()
     try:
         ship(args.model, args.out, [json.loads(path.read_text()) for path in args.calibration])

@@ -25,6 +25,7 @@ COMMANDS = {
     "score": ("asr.cli.score", "error rates of a transcript against a reference"),
     "words": ("asr.cli.words", "how words will be pronounced, and whether the model knows them"),
     "serve": ("asr.cli.serve", "serve recognition over HTTP and WebSocket, with a web page"),
+    "search": ("asr.cli.search", "find entries of a catalogue by voice"),
     "info": ("asr.cli.info", "what a model or a sound file holds"),
     "write": ("asr.cli.write", "spoken Korean as it is written: numbers in digits"),
     "pronounce": ("asr.cli.pronounce", "how Korean text is pronounced"),
