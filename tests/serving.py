@@ -18,6 +18,7 @@ import numpy as np
 
 from asr import Model, load
 from asr.result import Result, Segment, Word
+from asr.search import Index
 from asr.server.app import create_app
 from asr.server.config import ServerConfig
 from asr.server.run import Server, listen
@@ -34,11 +35,11 @@ class Running:
 
     def __init__(
         self, model: Any, config: ServerConfig, certificate: Path | None = None,
-        key: Path | None = None,
+        key: Path | None = None, index: Index | None = None,
     ) -> None:  # fmt: skip
         listening = listen("127.0.0.1", 0)
         self.host, self.port = listening.getsockname()
-        self.server = Server(create_app(model, config), certificate, key)
+        self.server = Server(create_app(model, config, index=index), certificate, key)
         self.service = self.server.service
         self.thread = threading.Thread(target=self.server.run, args=([listening],))
         self.thread.start()

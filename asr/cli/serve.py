@@ -15,6 +15,7 @@ from asr.errors import UsageError
 
 if TYPE_CHECKING:
     from asr.recognizer import Model
+    from asr.search import Index
     from asr.server.config import ServerConfig
 
 logger = logging.getLogger("asr.serve")
@@ -43,6 +44,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                         help="make these words recognisable for all (docs/own-words.md)")
     parser.add_argument("-j", "--jobs", type=int, metavar="N",
                         help="sounds recognised at once (default: one for each processor)")
+    parser.add_argument("--catalog", type=Path, metavar="FILE",
+                        help="a catalogue for /search and the page (docs/search.md)")
+    parser.add_argument("--index", type=Path, metavar="DIR",
+                        help="the same, indexed by `asr search --build-index`: opens at once")
     parser.add_argument("--written", action="store_true",
                         help="tell numbers in digits: 2026년 6월, 30%%, 010-1234-5678")
     parser.add_argument("--punctuation", action="store_true",
@@ -88,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
     for path in filter(None, (args.certificate, args.private_key)):
         if not path.is_file():
             raise UsageError(f"{path}: no such file")
+    if args.catalog and args.index:
+        raise UsageError("--catalog and --index are two ways to say the same: give one")
     from asr.server.app import create_app
     from asr.server.live import warm_up
     from asr.server.run import Server, listen, serve
@@ -101,9 +108,8 @@ def run(args: argparse.Namespace) -> int:
             _warn(args, config)
         model = _load(args, config.jobs)
         warm_up(model)
-        server = Server(
-            create_app(model, config, local=local), args.certificate, args.private_key
-        )
+        app = create_app(model, config, local=local, index=_index(args))
+        server = Server(app, args.certificate, args.private_key)
         serve(server, listening, _announce(model.name))
     return 0
 
@@ -159,6 +165,14 @@ def _load(args: argparse.Namespace, jobs: int) -> Model:
     for words in args.words:
         model = model.add_words(words)
     return model
+
+
+def _index(args: argparse.Namespace) -> Index | None:
+    from asr.search import Index, read_catalog
+
+    if args.index is not None:
+        return Index.open(args.index)
+    return None if args.catalog is None else Index.build(read_catalog(args.catalog))
 
 
 def _announce(name: str) -> Callable[[str], None]:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
 
 from asr import __version__
-from asr.server import metrics, openai_api, page, subtitles, vosk_api
+from asr.server import metrics, openai_api, page, search_api, subtitles, vosk_api
 from asr.server.body import ClientGone
 from asr.server.config import ServerConfig
 from asr.server.errors import ApiError
@@ -19,6 +19,7 @@ from asr.server.service import Service
 
 if TYPE_CHECKING:
     from asr.recognizer import Model
+    from asr.search import Index
 
 _NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "auto_configure": False,
@@ -28,18 +29,25 @@ _GONE = 499
 """nginx's number for a client that left; nobody reads it but the metrics."""
 
 
-def create_app(model: Model, config: ServerConfig | None = None, *, local: bool = True) -> FastAPI:
+def create_app(
+    model: Model,
+    config: ServerConfig | None = None,
+    *,
+    local: bool = True,
+    index: Index | None = None,
+) -> FastAPI:
     """The application that serves a model.
 
     Args:
         model: shared by all requests.
         config: the limits.
         local: it listens on a loopback address, and answers to such names only.
+        index: of the catalogue that `/search` searches.
 
     Returns:
         An ASGI application; ``state.service`` is its :class:`~asr.server.service.Service`.
     """
-    service = Service(model, config or ServerConfig(), local=local)
+    service = Service(model, config or ServerConfig(), local=local, index=index)
     app = FastAPI(title="Malsori", version=__version__, openapi_url=None, telemetry=_NO_TELEMETRY)
     app.state.service = service
     app.add_middleware(Front, service=service)
@@ -61,6 +69,14 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     @app.post("/v1/subtitles", response_model=None)
     async def subtitle_file(request: Request) -> Response:
         return await subtitles.convert(service, request)
+
+    @app.get("/search", response_model=None)
+    async def search_by_text(request: Request) -> Response:
+        return await search_api.by_text(service, request)
+
+    @app.post("/search", response_model=None)
+    async def search_by_voice(request: Request) -> Response:
+        return await search_api.by_voice(service, request)
 
     @app.get("/v1/models")
     async def models() -> dict[str, object]:
@@ -85,6 +101,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             "sample_rate": service.model.sample_rate,
             "version": __version__,
             "keys": bool(service.config.api_keys),
+            "catalog": service.index is not None,
         }
         return JSONResponse(form, 503 if stopping else 200)
 

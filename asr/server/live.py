@@ -127,7 +127,7 @@ class UploadRecognizer:
         file: the upload, at its beginning.
         name: how messages name it.
         most_seconds: the longest sound that is taken.
-        written, punctuation: as in :meth:`asr.recognizer.Model.stream`.
+        written, punctuation, nbest: as in :meth:`asr.recognizer.Model.stream`.
     """
 
     def __init__(
@@ -139,12 +139,13 @@ class UploadRecognizer:
         *,
         written: bool = False,
         punctuation: bool = False,
+        nbest: int = 0,
     ) -> None:
         self.name = name
         self.seconds = 0.0
         self._model = model
         self._most = most_seconds
-        self._stream = model.stream(written=written, punctuation=punctuation)
+        self._stream = model.stream(written=written, punctuation=punctuation, nbest=nbest)
         blocks = iter_blocks(file, model.sample_rate, block_seconds=UPLOAD_BLOCK_SECONDS)
         self._blocks = cast("Generator[NDArray[np.float32], None, None]", blocks)
         self._told = 0

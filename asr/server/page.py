@@ -11,6 +11,7 @@ FILES = {
     "index.html": "text/html; charset=utf-8",
     "style.css": "text/css; charset=utf-8",
     "app.js": "text/javascript; charset=utf-8",
+    "search.js": "text/javascript; charset=utf-8",
     "sound.js": "text/javascript; charset=utf-8",
     "texts.js": "text/javascript; charset=utf-8",
     "view.js": "text/javascript; charset=utf-8",

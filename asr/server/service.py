@@ -17,6 +17,7 @@ from asr.server.security import Gate
 
 if TYPE_CHECKING:
     from asr.recognizer import Model
+    from asr.search import Index
 
 logger = logging.getLogger("asr.server")
 
@@ -28,14 +29,23 @@ class Service:
         model: shared by all streams.
         config: the limits.
         local: it listens on a loopback address.
+        index: of the catalogue that `/search` searches; None: there is none.
 
     Attributes:
         stopping: set when nothing new is accepted any more.
         active: requests and streams that were accepted and are not answered yet.
     """
 
-    def __init__(self, model: Model, config: ServerConfig, *, local: bool = True) -> None:
+    def __init__(
+        self,
+        model: Model,
+        config: ServerConfig,
+        *,
+        local: bool = True,
+        index: Index | None = None,
+    ) -> None:
         self.model = model
+        self.index = index
         self.config = config
         self.gate = Gate(config, local)
         self.limits = ClientLimits(config)

@@ -24,15 +24,19 @@ class Upload:
         service: whose workers.
         asked: what is asked for; its file is not closed here.
         receive: of the request, whose body has been read.
+        nbest: alternatives of each segment. With any, texts stay as they were said.
 
     Attributes:
         result: what was recognised, once all segments were taken.
     """
 
-    def __init__(self, service: Service, asked: TranscriptionRequest, receive: Receive) -> None:
+    def __init__(
+        self, service: Service, asked: TranscriptionRequest, receive: Receive, *, nbest: int = 0
+    ) -> None:
         self.result = Result((), 0.0)
         self._service = service
         self._asked = asked
+        self._nbest = nbest
         self._gone = asyncio.ensure_future(_disconnection(receive))
         self._recognizer: UploadRecognizer | None = None
         self._has_turn = False
@@ -52,7 +56,8 @@ class Upload:
             config = service.config
             return UploadRecognizer(
                 model, asked.file.file, asked.name, config.sound_seconds,
-                written=config.written, punctuation=config.punctuation,
+                written=config.written and not self._nbest,
+                punctuation=config.punctuation and not self._nbest, nbest=self._nbest,
             )  # fmt: skip
 
         self._recognizer = await self._run(make)

@@ -54,13 +54,17 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def chromium_path() -> str | None:
+    """Of the browser; None for Playwright's own."""
+    return os.environ.get("MALSORI_CHROMIUM") or shutil.which("chromium")
+
+
 @pytest.fixture(scope="module")
 def browser(spoken: Path) -> Iterator[Any]:
-    chromium = os.environ.get("MALSORI_CHROMIUM") or shutil.which("chromium")
     with playwright.sync_playwright() as tools:
         try:
             browser = tools.chromium.launch(
-                executable_path=chromium,
+                executable_path=chromium_path(),
                 args=[*FLAGS, f"--use-file-for-fake-audio-capture={spoken}%noloop"],
             )
         except playwright.Error as error:

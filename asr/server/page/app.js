@@ -1,6 +1,7 @@
 // The page: a microphone or a file, what is heard of it, and files to take away.
 
 import { Microphone, decode, joined, upload, wav } from "/page/sound.js";
+import { setUpSearch } from "/page/search.js";
 import { TEXTS } from "/page/texts.js";
 import { addArrowKeys, addSegment, drawWaveform, markSpoken } from "/page/view.js";
 
@@ -50,6 +51,7 @@ function begin(source) {
 
 function add(segment) {
   state.segments.push(segment);
+  catalogue.heard(segment.text);
   addSegment(segment, texts().word, play);
 }
 
@@ -76,6 +78,8 @@ function play(seconds) {
 // --- a file
 
 const headers = () => (element("key").value ? { Authorization: `Bearer ${element("key").value}` } : {});
+
+const catalogue = setUpSearch(headers, texts);
 
 async function post(path, body) {
   const response = await fetch(path, { method: "POST", body, headers: headers() });
@@ -259,4 +263,5 @@ fetch("/healthz").then((answer) => answer.json()).then((health) => {
   state.model = health.model;
   element("model").textContent = `${health.model} · ${health.version}`;
   element("key-row").hidden = !health.keys;
+  catalogue.enable(health.catalog);
 });

@@ -11,6 +11,7 @@ export const TEXTS = {
     nothing: "알아들은 말이 없습니다.",
     noMicrophone: "마이크를 쓸 수 없습니다. 브라우저의 허락과 https(또는 localhost)가 필요합니다.",
     lost: "서버와 연결이 끊어졌습니다.", refused: "서버가 연결을 받아 주지 않았습니다. 잠시 뒤에 다시 하거나 API 키를 확인하세요.",
+    search: "목록에서 찾기", query: "찾을 말", find: "찾기", noHits: "찾지 못했습니다.",
     player: "소리 듣기", slow: "인식이 말을 따라가지 못하고 있습니다…", failed: "하지 못했습니다",
     wave: (seconds, words) => `소리 ${seconds}초, 낱말 ${words}개`,
     word: (word) => `${word.start.toFixed(2)}–${word.end.toFixed(2)}초${
@@ -26,6 +27,7 @@ export const TEXTS = {
     nothing: "No speech was recognised.",
     noMicrophone: "The microphone cannot be used: it needs your permission, and https or localhost.",
     lost: "The connection to the server was lost.", refused: "The server refused the connection: try again later, or check the API key.",
+    search: "Find in the catalogue", query: "What to find", find: "Find", noHits: "Nothing found.",
     player: "Play the sound", slow: "Recognition is falling behind…", failed: "It failed",
     wave: (seconds, words) => `${seconds} s of sound, ${words} words`,
     word: (word) => `${word.start.toFixed(2)}–${word.end.toFixed(2)} s${
