@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -59,6 +60,13 @@ class Front:
                 await BoundedBody(receive, 0, self._service.config).discard()
             response = JSONResponse(error.as_dict(), error.status, error.headers)
             await response(scope, receive, answer.send)
+        except asyncio.CancelledError:
+            if not self._service.stopping.is_set() or answer.begun:
+                raise
+            if scope["type"] == "http":  # there was no time left to finish it
+                late = ApiError(503, "the service has stopped", code="stopping", retry_after=5)
+                response = JSONResponse(late.as_dict(), late.status, late.headers)
+                await response(scope, receive, answer.send)
         finally:
             answer.count()
 
@@ -100,6 +108,11 @@ class _Answer:
             if self._stopping.is_set():
                 message["headers"].append((b"connection", b"close"))
         await self._send(message)
+
+    @property
+    def begun(self) -> bool:
+        """Whether its header has been sent."""
+        return self._status is not None
 
     def count(self) -> None:
         """Count the answer, under its route: paths that anybody may make up are no labels."""

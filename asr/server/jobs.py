@@ -1,8 +1,8 @@
 """The threads that recognise: live sound goes first, uploads wait their turn in a bounded queue.
 
 Work is cut into *steps* of a second or two at most. A worker that has finished a step takes the
-next live step if there is one, else the next step of an upload. Of two or more workers one is kept
-from uploads, so that live streams never wait for a whole step of theirs.
+next live step if there is one, else the next step of an upload. While there are live streams, one
+of two or more workers is kept from uploads, so that they never wait for a whole step of theirs.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class WorkPool:
         self.admitted = 0
         self.running = 0
         self._turns = asyncio.Semaphore(workers)
-        self._most_uploads = max(1, workers - 1)
+        self._most_uploads = workers
         self._uploads_running = 0
         self._live: deque[_Step] = deque()
         self._uploads: deque[_Step] = deque()
@@ -81,6 +81,12 @@ class WorkPool:
         """Let the next upload begin."""
         self.running -= 1
         self._turns.release()
+
+    def keep_one_for_live(self, keep: bool) -> None:
+        """Whether a worker is kept from uploads, where there are two or more."""
+        with self._changed:
+            self._most_uploads = max(1, self.workers - keep)
+            self._changed.notify_all()
 
     async def run_live(self, step: Callable[[], T]) -> T:
         """Run a step of a live stream."""

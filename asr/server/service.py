@@ -74,6 +74,20 @@ class Service:
         finally:
             self.active -= 1
 
+    @contextmanager
+    def live_stream(self, client: str) -> Iterator[None]:
+        """Hold a place for a live stream, for which a worker is kept from uploads.
+
+        Raises:
+            ApiError: 429 or 503, there is none.
+        """
+        try:
+            with self.limits.stream(client):
+                self.pool.keep_one_for_live(True)
+                yield
+        finally:
+            self.pool.keep_one_for_live(self.limits.streams > 0)
+
     async def drain(self, hurried: Callable[[], bool] = lambda: False) -> bool:
         """Accept nothing more, and wait until all is answered or the grace is over.
 

@@ -54,7 +54,7 @@ async def recognise_live(service: Service, websocket: WebSocket) -> None:
     Raises:
         ApiError: it is refused, before the handshake.
     """
-    with service.accepted(), service.limits.stream(websocket.state.client):
+    with service.accepted(), service.live_stream(websocket.state.client):
         offered = websocket.scope.get("subprotocols", [])
         await websocket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
         ending = await LiveSession(service, websocket).run()

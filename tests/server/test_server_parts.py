@@ -167,6 +167,30 @@ def test_the_pool_takes_live_steps_first() -> None:
     assert asyncio.run(scenario()) == ["live", "upload"]
 
 
+def test_a_worker_is_kept_for_live_streams_while_there_are_any() -> None:
+    async def scenario() -> list[int]:
+        pool = WorkPool(2, 5)
+        gate = threading.Event()
+        running: list[int] = []
+        counts = []
+        for keep in (True, False):
+            pool.keep_one_for_live(keep)
+            steps = [
+                asyncio.ensure_future(pool.run_upload(lambda: (running.append(1), gate.wait())))
+                for _ in range(2)
+            ]
+            await asyncio.sleep(0.1)
+            counts.append(len(running))
+            gate.set()
+            await asyncio.gather(*steps)
+            gate.clear()
+            running.clear()
+        pool.close()
+        return counts
+
+    assert asyncio.run(scenario()) == [1, 2]
+
+
 def test_a_failing_step_fails_alone() -> None:
     async def scenario() -> int:
         pool = WorkPool(1, 5)
