@@ -19,10 +19,10 @@ from asr.data_files import shipped
 ROOT = Path(__file__).parent.parent
 GUIDES = tuple(
     f"docs/{name}.md"
-    for name in ("own-words", "words", "grammar", "align", "scoring", "data", "recipes")
+    for name in ("own-words", "words", "grammar", "align", "scoring", "data", "recipes", "written")
 )
 PAGES = ("README.md", "README.ko.md", "docs/quickstart.md")
-WITH_PYTHON = tuple(f"docs/{name}.md" for name in ("own-words", "grammar", "align", "data"))
+WITH_PYTHON = tuple(f"docs/{name}.md" for name in ("own-words", "grammar", "align", "data", "written"))
 RAW_RATE = 8000
 
 
