@@ -22,7 +22,9 @@ GUIDES = tuple(
     for name in ("own-words", "words", "grammar", "align", "scoring", "data", "recipes", "written")
 )
 PAGES = ("README.md", "README.ko.md", "docs/quickstart.md")
-WITH_PYTHON = tuple(f"docs/{name}.md" for name in ("own-words", "grammar", "align", "data", "written"))
+WITH_PYTHON = tuple(
+    f"docs/{name}.md" for name in ("own-words", "grammar", "align", "data", "written")
+)
 RAW_RATE = 8000
 
 
