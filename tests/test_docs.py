@@ -20,11 +20,13 @@ ROOT = Path(__file__).parent.parent
 GUIDES = tuple(
     f"docs/{name}.md"
     for name in ("own-words", "words", "grammar", "align", "scoring", "data", "recipes", "live",
-                 "subtitles")
+                 "subtitles", "written")
 )
 PAGES = ("README.md", "README.ko.md", "docs/quickstart.md")
-WITH_PYTHON = tuple(f"docs/{name}.md" for name in ("own-words", "grammar", "align", "data",
-                                                     "live", "subtitles"))
+WITH_PYTHON = tuple(
+    f"docs/{name}.md"
+    for name in ("own-words", "grammar", "align", "data", "live", "subtitles", "written")
+)
 RAW_RATE = 8000
 
 

@@ -53,6 +53,8 @@ _SECONDS = re.compile(rf" ?[{_SINO}]+ ?초")
 _DAYS = re.compile(rf" ?[{_SINO}]+ ?일")
 _SINCE = re.compile(rf"[{_SINO}]+일부터$")
 _UNTIL = re.compile(rf"부터 [{_SINO}]+ ?일까지")
+_CLEAR_DAYS = (6, 7, 8, 9)
+"""육일, 칠일, 팔일, 구일 are no other words."""
 _ROOM = re.compile(rf" ?[{_SINO}백천]+ ?호(?!선)")
 _POINTED_BY_COUNTER = 2
 """With 점 for the point a decimal in 이 or 일 needs a counter of so many syllables: 십점이다."""
@@ -179,6 +181,8 @@ def _is_day(place: Place, counted: Counted) -> bool:
     if place.before in word_list("before_days") or before_time or of_two:
         return counted.attached or number.value != 2
     if 10 < number.value <= 31 and number.value != 21:
+        return True
+    if number.value in _CLEAR_DAYS and counted.attached:
         return True
     if number.value in (10, 21):
         return number.syllables > 1 or not counted.attached or _is_duration(text, counted.end)
