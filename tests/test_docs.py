@@ -22,7 +22,9 @@ GUIDES = tuple(
     for name in ("own-words", "words", "search", "grammar", "align", "scoring", "data", "recipes")
 )
 PAGES = ("README.md", "README.ko.md", "docs/quickstart.md")
-WITH_PYTHON = tuple(f"docs/{name}.md" for name in ("own-words", "search", "grammar", "align", "data"))
+WITH_PYTHON = tuple(
+    f"docs/{name}.md" for name in ("own-words", "search", "grammar", "align", "data")
+)
 RAW_RATE = 8000
 
 
