@@ -20,12 +20,14 @@ ROOT = Path(__file__).parent.parent
 GUIDES = tuple(
     f"docs/{name}.md"
     for name in ("own-words", "words", "grammar", "align", "scoring", "data", "recipes", "live",
-                 "subtitles", "written")
+                 "search", "subtitles", "written")
 )
 PAGES = ("README.md", "README.ko.md", "docs/quickstart.md")
 WITH_PYTHON = tuple(
     f"docs/{name}.md"
-    for name in ("own-words", "grammar", "align", "data", "live", "subtitles", "written")
+    for name in (
+        "own-words", "search", "grammar", "align", "data", "live", "subtitles", "written"
+    )
 )
 RAW_RATE = 8000
 
@@ -61,6 +63,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory, korean_model: Path) -> Path:
     (folder / "mine.txt").write_text("\n".join(lines * 20), encoding="utf-8")
     for name in ("names.txt", "words.txt"):
         (folder / name).write_text("가산디지털단지역\n5G\t파이브지/오지\n", encoding="utf-8")
+    places = "서울역\t9000\n서울숲\t800\nN서울타워\t\t남산타워\tid=3\n"
+    (folder / "places.tsv").write_text(places, encoding="utf-8")
     (folder / "hotwords.txt").write_text("날씨\t2.5\n", encoding="utf-8")
     (folder / "lights.txt").write_text(blocks("docs/grammar.md", "text")[0], encoding="utf-8")
     said = "안녕하세요 만나서 반갑습니다"

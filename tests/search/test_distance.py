@@ -83,8 +83,8 @@ def test_spaces_and_edges_cost():
     assert of("서울역", "서울역") == 0
     assert of("서울역까지", "서울역") == 0.5
     assert of("서울역부근", "서울역") == 2
-    assert of("우리서울역", "서울역") == 3
-    assert of("전국 노래자랑", "전국노래자랑") == pytest.approx(1, abs=0.3)
+    assert of("우리광화문", "광화문") == 3
+    assert of("가산 디지털", "가산디지털") == 1
 
 
 @pytest.mark.parametrize("near, far", [
