@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -80,9 +80,9 @@ class Searcher:
             index, self.worth, query_graph(texts, config), self.costs,
             count or config.top, config.floor, config.per_gram, config.most_candidates,
         )  # fmt: skip
-        lines = [_text(one, texts[0].share, config) for one in texts]
+        line = cache(lambda place: _text(texts[place], texts[0].share, config))  # most: never asked
         return [
-            self._placed(int(form), float(score), lines)
+            self._placed(int(form), float(score), map(line, range(len(texts))))
             for form, score in zip(ranked.form, ranked.score, strict=True)
         ]
 
@@ -110,7 +110,7 @@ class Searcher:
         known = np.where(np.isnan(known), np.nanmedian(known), known)
         return self.config.popularity_scale * (known - known.max())
 
-    def _placed(self, form: int, score: float, lines: Sequence[_Text]) -> Found:
+    def _placed(self, form: int, score: float, lines: Iterable[_Text]) -> Found:
         """Where a form fits best, in the likeliest text that explains its score."""
         phones = self.index.form(form)
         distance = float(self.worth[form]) - score
