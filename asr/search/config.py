@@ -45,8 +45,8 @@ class SearchConfig:
     carrier_cost: float = 2.0
     text_scale: float = 0.5
     popularity_scale: float = 0.5
-    temperature: float = 1.0
-    absent_score: float = 4.0
+    temperature: float = 0.9
+    absent_score: float = 5.0
     per_gram: float = 1.0
     most_candidates: int = 4000
 
