@@ -149,7 +149,9 @@ class TextGridWriter(Writer):
 
     def write(self, result: Result, file: IO[str]) -> None:
         tiers: dict[str, Sequence[Interval]] = {
-            "segment": [Interval(_one_line(s.text), s.start, s.end) for s in result.segments],
+            "segment": [
+                Interval(_one_line(s.written_text), s.start, s.end) for s in result.segments
+            ],
             "eojeol": [Interval(w.text, w.start, w.end) for w in _words(result)],
         }
         for name in ("syllables", "jamo"):
