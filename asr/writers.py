@@ -152,7 +152,11 @@ class TextGridWriter(Writer):
             "segment": [
                 Interval(_one_line(s.written_text), s.start, s.end) for s in result.segments
             ],
-            "eojeol": [Interval(w.text, w.start, w.end) for w in _words(result)],
+            "eojeol": [
+                Interval(word.text, word.start, word.end)
+                for segment in result.segments
+                for word in segment.written_words()
+            ],
         }
         for name in ("syllables", "jamo"):
             parts = [part for segment in result.segments for part in getattr(segment, name)]
