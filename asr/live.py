@@ -128,20 +128,23 @@ class LiveRecognizer:
 
     def accept(self, block: NDArray[np.float32]) -> Iterator[Segment]:
         """Take float32 [n] samples; yield the segments that have ended."""
-        self._listen(block)
         self._waiting = np.concatenate([self._waiting, block])
         while len(self._waiting) >= self._step:
             piece, self._waiting = np.split(self._waiting, [self._step])
+            self._listen(piece)  # not to the block: what comes later is none of this segment
             self._follow(piece)
             yield from self._ended()
 
     def finish(self) -> Iterator[Segment]:
         """Yield the segment in progress, if anything was said."""
         if len(self._waiting):
+            self._listen(self._waiting)
             self._follow(self._waiting)
             self._waiting = self._waiting[:0]
         self._advance(self._scorer.finish())
-        yield from self._close(len(self._held), said=self._said())
+        # a syllable that the sound breaks off in has not ended, and was said all the same
+        said = self._voiced() and bool(self._search.best_path().units)
+        yield from self._close(len(self._held), said=said)
 
     def partial(self) -> Segment:
         """What the last steps agree on of the segment in progress; '' where that is nothing."""
@@ -164,9 +167,11 @@ class LiveRecognizer:
 
     def _said(self) -> bool:
         """Whether the segment has words, and somebody to say them."""
-        if self._voice is not None and len(self._spoken) < self.config.voices.least_frames:
-            return False
-        return self._search.standing().said
+        return self._voiced() and self._search.standing().said
+
+    def _voiced(self) -> bool:
+        """Whether somebody speaks in the segment, where there is a detector to tell."""
+        return self._voice is None or len(self._spoken) >= self.config.voices.least_frames
 
     def _begin_at(self, sample: int) -> None:
         self._begin = sample
@@ -221,8 +226,13 @@ class LiveRecognizer:
         sound = SoundSegment(self._begin / self._rate, self._held[:length], False)
         if self.config.again:
             return self._recognizer.recognize(sound, self._detail)
-        heard = self._recognizer.conclude(self._search)
-        scores = np.concatenate(self._rows)
+        scores, search = np.concatenate(self._rows), self._search
+        frames = round(length / self._rate / self._recognizer.scorer.frame_seconds)
+        if frames < len(scores):  # what lies behind the cut is searched with the next segment
+            scores = scores[:frames]
+            search = self._recognizer.search(self._search_config)
+            search.advance(scores)
+        heard = self._recognizer.conclude(search)
         return self._recognizer.told(
             heard, scores, self._recognizer.clock(sound), self._detail
         )

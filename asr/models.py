@@ -51,7 +51,9 @@ def _build_korean_kaldi(out: Path, progress: Progress) -> None:
 
 
 def _korean_kaldi_inputs() -> list[Path]:
-    return _inputs("kaldi", "importing.py", data=("lm",))
+    # whose defaults are written into the bundle
+    options = ("decoder/confidence.py", "decoder/rescoring.py")
+    return _inputs("kaldi", "importing.py", *options, data=("lm",))
 
 
 def _build_korean_whisper(out: Path, progress: Progress) -> None:

@@ -228,7 +228,8 @@ class Model:
             jamo: whether to give the times of syllables and jamo, too.
             written: whether to give the written form, too (30% for 삼십 퍼센트): see
                 ``written_text`` of the result. A grammar's phrases are written as they stand there.
-            punctuation: whether to put full stops, question marks and commas behind words.
+            punctuation: whether to put full stops, question marks and commas behind words. A
+                grammar's phrases stay as they stand there.
             segmenting: where long sound is cut, and whether what nobody speaks in is left out.
             executor: threads that recognise segments at the same time; None: one after the other.
 
@@ -374,6 +375,6 @@ class Stream:
         for segment in segments:
             if self._detail.written and recognizer.grammar is None:
                 segment = write_segment(segment, [word.written for word in recognizer.words])
-            if self._detail.punctuation:
+            if self._detail.punctuation and recognizer.grammar is None:
                 segment = punctuate_segment(segment, punctuator())
             self._segments.append(segment)

@@ -5,6 +5,7 @@ Memory and time a segment stay bounded. What holds no speech (silence, noise, mu
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -69,8 +70,7 @@ class SegmentCutter:
         wanted = self.config.voices.threshold > 0 and sample_rate == SAMPLE_RATE
         self._voice = VoiceStream() if wanted else None
         self._frames = 0  # that the detector has heard
-        self._spoken: int | None = None  # where speech in what is held ended last
-        self._voiced = 0  # frames of it
+        self._spoken: deque[int] = deque()  # where frames of speech in what is held end
 
     def accept(self, block: NDArray[np.float32]) -> Iterator[SoundSegment]:
         """Take float32 [n] samples; yield the segments that are complete."""
@@ -89,22 +89,20 @@ class SegmentCutter:
 
     def _enough(self) -> bool:
         """Whether there is enough speech in what is held."""
-        return self._voiced >= self.config.voices.least_frames
+        return len(self._spoken) >= self.config.voices.least_frames
 
     def _heard(self, speech: bool) -> Iterator[SoundSegment]:
         """The detector has heard one more frame."""
         now = self._frames * FRAME
         pad, gap = round(self.config.pad * self._rate), round(self.config.gap * self._rate)
         if speech:
-            self._spoken = now
-            self._voiced += 1
-        elif self._spoken is None:
+            self._spoken.append(now)
+        elif not self._spoken:
             if now - self._begin > gap:  # nobody speaks, so far
                 self._drop(now - pad)
-        elif now - self._spoken >= gap:
+        elif now - self._spoken[-1] >= gap:
             if self._enough():
-                yield self._cut(self._spoken + pad - self._begin)
-            self._spoken, self._voiced = None, 0
+                yield self._cut(self._spoken[-1] + pad - self._begin)
             self._drop(now - pad)
         yield from self._bounded(now)
 
@@ -118,7 +116,7 @@ class SegmentCutter:
     def _cut(self, length: int) -> SoundSegment:
         samples, self._held = self._held[:length], self._held[length:]
         start = self._begin / self._rate
-        self._begin += length
+        self._move(self._begin + length)
         silent = bool(_levels(samples, self._window).max() < self.config.silence_level)
         return SoundSegment(start, samples, silent)
 
@@ -126,7 +124,13 @@ class SegmentCutter:
         """Forget what lies before the sample ``begin``."""
         if begin > self._begin:
             self._held = self._held[begin - self._begin :]
-            self._begin = begin
+            self._move(begin)
+
+    def _move(self, begin: int) -> None:
+        """What is held begins there now; speech before it is none of the next segment."""
+        self._begin = begin
+        while self._spoken and self._spoken[0] <= begin:
+            self._spoken.popleft()
 
 
 def quietest(samples: NDArray[np.float32], sample_rate: int) -> int:

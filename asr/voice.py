@@ -21,6 +21,8 @@ SAMPLE_RATE = 16000
 FRAME = 512
 """Samples of a frame."""
 _CONTEXT = 64
+MOST_FRAMES = 1000
+"""Frames that the network is given at once, which takes 20 kB for each."""
 _STATE = (1, 1, 128)
 _NETWORK = "silero_vad_16k_sequence.onnx"
 
@@ -65,6 +67,11 @@ class VoiceStream:
         if count == 0:
             return np.zeros(0, np.float32)
         frames = sound[: count * FRAME].reshape(count, FRAME)
+        pieces = range(0, count, MOST_FRAMES)
+        return np.concatenate([self._heard(frames[i : i + MOST_FRAMES]) for i in pieces])
+
+    def _heard(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities, float32 [m], of frames, float32 [m, FRAME]."""
         contexts = np.concatenate([self._context[None], frames[:-1, -_CONTEXT:]])
         self._context = frames[-1, -_CONTEXT:].copy()
         probabilities, *state = self._session.run(

@@ -70,16 +70,20 @@ def run(args: argparse.Namespace) -> int:
     model = _model(args)
     stream = model.stream(live=config)
     screen = _Screen(sys.stderr)
-    told = 0
+    told, damage = 0, None
     try:
         for block in _blocks(args.input, args.rate, model.sample_rate):
             stream.accept(block)
             told = _tell(stream, told, args, screen)
     except KeyboardInterrupt:
         pass  # how live captions end
+    except AudioError as error:  # what was said before is told all the same
+        damage = error
     stream.finish()
     screen.clear()
     _tell(stream, told, args, screen)
+    if damage is not None:
+        raise damage
     return 0
 
 

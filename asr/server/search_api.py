@@ -84,7 +84,8 @@ def _config(service: Service, top: str | None) -> SearchConfig:
         raise ApiError(404, "this service has no catalogue: start it with --catalog or --index")
     if top is None:
         return SearchConfig(top=DEFAULT_HITS)
-    if not top.isdecimal() or not 1 <= int(top) <= MOST_HITS:
+    digits = len(str(MOST_HITS))  # int() refuses thousands of digits by an error of its own
+    if not top.isdecimal() or len(top) > digits or not 1 <= int(top) <= MOST_HITS:
         raise ApiError(400, f"top is a number of hits, 1 to {MOST_HITS}", param="top")
     return SearchConfig(top=int(top))
 

@@ -76,6 +76,14 @@ def test_wrong_use_and_wrong_sound(korean_model, monkeypatch, capsys, tmp_path) 
     assert main(["live", str(tmp_path / "a.wav"), "--model", str(korean_model)]) == 1
 
 
+def test_what_was_said_before_damage_is_told(korean_model, monkeypatch, capsys) -> None:
+    samples = load_audio(SAMPLE, 16000).samples
+    feed(monkeypatch, (samples * 32767).astype("<i2").tobytes() + b"\x00")
+    assert main(["live", "-", "--model", str(korean_model)]) == 1
+    told = capsys.readouterr()
+    assert told.out.strip() and "ended within a sample" in told.err
+
+
 def test_the_text_in_progress_stays_on_one_line(monkeypatch) -> None:
     file = io.StringIO()
     file.isatty = lambda: True  # type: ignore[method-assign]
