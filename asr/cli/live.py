@@ -54,7 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     follow.add_argument("--step", type=float, metavar="SECONDS",
                         help="sound searched at once: more costs less and comes later (0.48)")
     follow.add_argument("--agreement", type=int, metavar="N",
-                        help="steps that agree on what is shown: more flickers less (2)")
+                        help="steps that must agree on what is shown; more: less flicker (2)")
     follow.add_argument("--once", action="store_true",
                         help="take the first search's text, do not recognise segments again:"
                         " cheaper, less accurate")
