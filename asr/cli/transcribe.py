@@ -186,7 +186,8 @@ def _undone(
         if not all(_newer(path, item) for path in outputs.values())
     ]
     if len(left) < len(inputs):
-        logger.warning("%d of %d sounds are done already", len(inputs) - len(left), len(inputs))
+        done = len(inputs) - len(left)
+        print(f"asr: {done} of {len(inputs)} sounds are done already", file=sys.stderr)
     return [item for item, _ in left], [outputs for _, outputs in left]
 
 
@@ -212,6 +213,11 @@ def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
                          " --written")
     if args.nbest > MOST_ALTERNATIVES:
         raise UsageError(f"--nbest gives {MOST_ALTERNATIVES} alternatives at most")
+    chosen = (args.line_length, args.lines, args.reading_speed)
+    usual = (CueOptions.line_length, CueOptions.lines, CueOptions.reading_speed)
+    if chosen != usual and not {"srt", "vtt"} & set(formats):
+        raise UsageError("--line-length, --lines and --reading-speed are of subtitles: add --format"
+                         " srt or vtt")
     if args.word_times and "vtt" not in formats:
         raise UsageError("--word-times are written in vtt only: add --format vtt")
     if "json" not in formats:

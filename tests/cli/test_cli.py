@@ -207,6 +207,7 @@ def test_subtitle_options(counting, sounds, capsys):
     out = capsys.readouterr().out
     assert "<00:00:01.000>2초" in out and "1초 " not in out
     assert main(["transcribe", long, "--word-times"]) == 2
+    assert main(["transcribe", long, "--line-length", "9"]) == 2
     assert main(["transcribe", long, "-f", "srt", "--reading-speed", "0"]) == 2
 
 
