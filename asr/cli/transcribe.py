@@ -208,9 +208,9 @@ def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
     if args.grammar and (args.nbest or args.no_rescoring):
         raise UsageError("--grammar gives its one phrase, and is not rescored: leave out --nbest"
                          " and --no-rescoring")
-    if args.grammar and args.written:
+    if args.grammar and (args.written or args.punctuation):
         raise UsageError("--grammar gives its phrases as they are written in it: leave out"
-                         " --written")
+                         " --written and --punctuation")
     if args.nbest > MOST_ALTERNATIVES:
         raise UsageError(f"--nbest gives {MOST_ALTERNATIVES} alternatives at most")
     chosen = (args.line_length, args.lines, args.reading_speed)
