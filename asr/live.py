@@ -167,7 +167,7 @@ class LiveRecognizer:
 
     def _said(self) -> bool:
         """Whether the segment has words, and somebody to say them."""
-        return self._voiced() and self._search.standing().said
+        return self._voiced() and self._standing.said
 
     def _voiced(self) -> bool:
         """Whether somebody speaks in the segment, where there is a detector to tell."""
@@ -184,6 +184,7 @@ class LiveRecognizer:
             self._recognizer.scorer, self._speaker, self.config.window
         )
         self._search: Search = self._recognizer.search(self._search_config)
+        self._standing = self._search.standing()  # asked once a step: it costs a millisecond
 
     def _follow(self, piece: NDArray[np.float32]) -> None:
         self._held = np.concatenate([self._held, piece])
@@ -195,13 +196,14 @@ class LiveRecognizer:
         if not self.config.again:
             self._rows.append(rows)
         self._search.advance(rows)
+        self._standing = self._search.standing()
         sound = SoundSegment(self._begin / self._rate, self._held, False)
         self._guesses.append(self._recognizer.partial(self._search, self._recognizer.clock(sound)))
 
     def _ended(self) -> Iterator[Segment]:
         """The segment, if a rule says that it has ended; the next one begins."""
         frame = self._recognizer.scorer.frame_seconds
-        standing = self._search.standing()
+        standing = self._standing
         silence, length = standing.silence * frame, self._search.frames * frame
         if not any(rule.holds(silence, length, standing) for rule in self.config.rules):
             return
