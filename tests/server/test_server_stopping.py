@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -60,6 +61,16 @@ def test_what_was_accepted_is_answered(sound: bytes) -> None:
             service.post(sound)
 
 
+def received(client: socket.socket, until: bytes) -> bytes:
+    """What comes up to some bytes: header and body of an answer may come apart."""
+    answer = b""
+    while until not in answer:
+        piece = client.recv(4096)
+        assert piece, f"the connection ended after {answer!r}"
+        answer += piece
+    return answer
+
+
 def test_a_kept_connection_is_told_that_nothing_more_is_taken(sound: bytes) -> None:
     model = ObedientModel()
     body, content_type = form(sound, {"model": "any"})
@@ -67,19 +78,14 @@ def test_a_kept_connection_is_told_that_nothing_more_is_taken(sound: bytes) -> N
                f" {len(body)}\r\nContent-Type: {content_type}\r\n\r\n").encode() + body
     with running(model) as service, service.socket() as client, ThreadPoolExecutor(1) as pool:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        health = client.recv(4096)
-        assert b"200" in health
-        while not health.endswith(b"}"):  # header and body may come apart
-            health += client.recv(4096)
+        assert b"200" in received(client, b"}")
         model.gate.clear()
         upload = pool.submit(service.post, sound)
         until(lambda: model.entered == 1)
         service.server.should_exit = True
         until(lambda: service.service.stopping.is_set())
         client.sendall(request)
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += client.recv(4096)
+        answer = received(client, b"\r\n\r\n")
         assert b" 503 " in answer.partition(b"\r\n")[0]
         assert b"connection: close" in answer
         model.gate.set()
