@@ -60,11 +60,11 @@ class Searcher:
         self.config = config or SearchConfig()
         self.costs = costs or phonetic_costs()
 
-    def search(self, query: Query) -> SearchResult:
-        """As :func:`search`."""
+    def search(self, query: Query, count: int = 0) -> SearchResult:
+        """As :func:`search`; ``count`` hits at most, 0: as many as the options say."""
         texts = hypotheses(query)
         text = texts[0].text if texts else ""
-        return SearchResult(text, self.hits(self.find(texts)))
+        return SearchResult(text, self.hits(self.find(texts, count)))
 
     def find(self, texts: Sequence[Hypothesis], count: int = 0) -> list[Found]:
         """The best entries for weighted texts, best first.

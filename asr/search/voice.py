@@ -67,7 +67,7 @@ class VoiceSearch:
     ) -> None:
         self.model = model
         self.voice = voice or VoiceConfig()
-        self._searcher = Searcher(index, config)
+        self.searcher = Searcher(index, config)
 
     def search(
         self, audio: Sound, *, sample_rate: int | None = None, raw: RawFormat | None = None
@@ -96,9 +96,9 @@ class VoiceSearch:
         """The entries to listen for, after a first pass."""
         chosen: dict[int, None] = {}
         for segment in result.segments:
-            found = self._searcher.find(hypotheses(_weighted(segment)), self.voice.candidates)
+            found = self.searcher.find(hypotheses(_weighted(segment)), self.voice.candidates)
             chosen |= dict.fromkeys(one.entry for one in found)
-        entries = [self._searcher.index.entry(number) for number in chosen]
+        entries = [self.searcher.index.entry(number) for number in chosen]
         return [BiasWord(one.name, one.readings()[:MOST_READINGS]) for one in entries]
 
     def listening(self, words: Sequence[BiasWord]) -> Model:
@@ -108,15 +108,18 @@ class VoiceSearch:
         are listed spares work, and makes none of them likelier.
         """
         bias = self.model.bias
-        left_out = bias.per_word * math.log(len(self._searcher.index) / max(1, len(words)))
+        left_out = bias.per_word * math.log(len(self.searcher.index) / max(1, len(words)))
         bias = replace(bias, class_cost=bias.class_cost + max(0.0, left_out))
         return self.model.with_options(bias=bias).add_words(words)
 
-    def of_segments(self, result: Result, others: Sequence[Segment] = ()) -> SearchResult:
+    def of_segments(
+        self, result: Result, others: Sequence[Segment] = (), count: int = 0
+    ) -> SearchResult:
         """Search what was recognised, and what was recognised in a second pass.
 
         Args:
             others: segments of the same sound.
+            count: hits at most; 0: as many as the options say.
         """
         found: dict[int, tuple[Found, Segment]] = {}
         for segment in result.segments:
@@ -125,12 +128,12 @@ class VoiceSearch:
                 if other.start < segment.end and segment.start < other.end:
                     share = self.voice.second_share
                     texts += [(text, share * value) for text, value in _weighted(other)]
-            for one in self._searcher.find(hypotheses(texts)):
+            for one in self.searcher.find(hypotheses(texts), count):
                 if one.entry not in found or one.evidence > found[one.entry][0].evidence:
                     found[one.entry] = (one, segment)
         ranked = sorted(found.values(), key=lambda pair: -pair[0].evidence)
-        ranked = ranked[: self._searcher.config.top]
-        hits = self._searcher.hits([one for one, _ in ranked])
+        ranked = ranked[: count or self.searcher.config.top]
+        hits = self.searcher.hits([one for one, _ in ranked])
         timed = [_timed(hit, *pair) for hit, pair in zip(hits, ranked, strict=True)]
         return SearchResult(result.text, tuple(timed), result.source)
 

@@ -101,7 +101,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             "sample_rate": service.model.sample_rate,
             "version": __version__,
             "keys": bool(service.config.api_keys),
-            "catalog": service.index is not None,
+            "catalog": service.catalogue is not None,
         }
         return JSONResponse(form, 503 if stopping else 200)
 

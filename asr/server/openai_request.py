@@ -12,6 +12,7 @@ from asr.errors import UsageError
 from asr.graph.bias_words import BiasWord, make_words
 from asr.server.config import ServerConfig
 from asr.server.errors import ApiError
+from asr.server.uploads import sound_file
 
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 GRANULARITIES = ("segment", "word")
@@ -28,7 +29,6 @@ class TranscriptionRequest:
 
     Attributes:
         file: the upload.
-        name: its file name, for messages.
         response_format: one of `FORMATS`.
         granularities: what verbose_json tells of.
         words: that the user expects: ``keywords``, and what in ``prompt`` looks like a list.
@@ -36,7 +36,6 @@ class TranscriptionRequest:
     """
 
     file: UploadFile
-    name: str
     response_format: str
     granularities: frozenset[str]
     words: tuple[BiasWord, ...]
@@ -49,9 +48,7 @@ def parse_form(form: FormData, config: ServerConfig) -> TranscriptionRequest:
     Raises:
         ApiError: 400, with the parameter that is wrong.
     """
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
-        raise ApiError(400, "the form needs a part named file that is a file", param="file")
+    file = sound_file(form)
     if not _text(form, "model"):
         raise ApiError(400, "you must provide a model parameter (any name will do)", param="model")
     _check_language(form)
@@ -74,9 +71,8 @@ def parse_form(form: FormData, config: ServerConfig) -> TranscriptionRequest:
     if stream and chosen not in ("json", "text"):
         raise ApiError(400, "stream needs response_format json or text", param="stream")
     words = (*_keywords(form, config), *prompt_words(_text(form, "prompt"), config.phrases))
-    name = (file.filename or "file").replace("\\", "/").rpartition("/")[2][:100] or "file"
     return TranscriptionRequest(
-        file, name, chosen, granularities or frozenset({"segment"}), words, stream
+        file, chosen, granularities or frozenset({"segment"}), words, stream
     )
 
 

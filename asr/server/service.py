@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from asr.search import Index, VoiceSearch
 from asr.server.config import ServerConfig
 from asr.server.errors import ApiError
 from asr.server.jobs import WorkPool
@@ -17,7 +18,6 @@ from asr.server.security import Gate
 
 if TYPE_CHECKING:
     from asr.recognizer import Model
-    from asr.search import Index
 
 logger = logging.getLogger("asr.server")
 
@@ -32,6 +32,7 @@ class Service:
         index: of the catalogue that `/search` searches; None: there is none.
 
     Attributes:
+        catalogue: what `/search` searches.
         stopping: set when nothing new is accepted any more.
         active: requests and streams that were accepted and are not answered yet.
     """
@@ -45,7 +46,7 @@ class Service:
         index: Index | None = None,
     ) -> None:
         self.model = model
-        self.index = index
+        self.catalogue = None if index is None else VoiceSearch(model, index)
         self.config = config
         self.gate = Gate(config, local)
         self.limits = ClientLimits(config)

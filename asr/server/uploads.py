@@ -3,18 +3,68 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
+from fastapi import Request
+from starlette.datastructures import FormData, UploadFile
+
 from asr.errors import AsrError
+from asr.graph.bias_words import BiasWord
 from asr.result import Result, Segment
-from asr.server.body import ClientGone, Receive
+from asr.server.body import OVERHEAD_BYTES, BoundedBody, ClientGone, Receive, read_form
 from asr.server.errors import ApiError
 from asr.server.live import UploadRecognizer
-from asr.server.openai_request import TranscriptionRequest
 from asr.server.service import Service
 
 T = TypeVar("T")
+
+
+@asynccontextmanager
+async def received_form(
+    service: Service, request: Request
+) -> AsyncIterator[tuple[FormData, AsyncExitStack]]:
+    """The form of an upload, and what to close once it is answered, for as long as the block runs.
+
+    A place in the queue is taken before the body is read, so that what lies on disk is bounded.
+
+    Raises:
+        ApiError: there is no place, or the form cannot be read; also what the block raises, after
+            the rest of the body has been read.
+        ClientGone: nobody waits for the answer any more.
+    """
+    most = service.config.upload_bytes + OVERHEAD_BYTES
+    body = BoundedBody(request.receive, most, service.config)
+    try:
+        async with AsyncExitStack() as stack:
+            stack.enter_context(service.accepted())
+            stack.enter_context(service.limits.request(request.state.client))
+            stack.enter_context(service.pool.place())
+            form = await read_form(request, body, most)
+            stack.push_async_callback(form.close)
+            yield form, stack
+    except ApiError:
+        await body.discard()
+        raise
+
+
+def sound_file(form: FormData) -> UploadFile:
+    """The part ``file`` of a form.
+
+    Raises:
+        ApiError: 400, there is none.
+    """
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        raise ApiError(400, "the form needs a part named file that is a file", param="file")
+    return file
+
+
+def file_name(file: UploadFile) -> str:
+    """How messages name an upload: without folders, and not endless."""
+    name = (file.filename or "").replace("\\", "/").rpartition("/")[2][:100]
+    return name or "file"
 
 
 class Upload:
@@ -22,8 +72,9 @@ class Upload:
 
     Args:
         service: whose workers.
-        asked: what is asked for; its file is not closed here.
+        file: the sound; it is not closed here.
         receive: of the request, whose body has been read.
+        words: that the user expects.
         nbest: alternatives of each segment. With any, texts stay as they were said.
 
     Attributes:
@@ -31,11 +82,17 @@ class Upload:
     """
 
     def __init__(
-        self, service: Service, asked: TranscriptionRequest, receive: Receive, *, nbest: int = 0
+        self,
+        service: Service,
+        file: UploadFile,
+        receive: Receive,
+        *,
+        words: Sequence[BiasWord] = (),
+        nbest: int = 0,
     ) -> None:
         self.result = Result((), 0.0)
         self._service = service
-        self._asked = asked
+        self._file, self._name, self._words = file, file_name(file), words
         self._nbest = nbest
         self._gone = asyncio.ensure_future(_disconnection(receive))
         self._recognizer: UploadRecognizer | None = None
@@ -49,13 +106,12 @@ class Upload:
             ClientGone: the client went away.
         """
         await self._take_turn()
-        asked, service = self._asked, self._service
+        service, config = self._service, self._service.config
 
         def make() -> UploadRecognizer:
-            model = service.model.add_words(asked.words) if asked.words else service.model
-            config = service.config
+            model = service.model.add_words(self._words) if self._words else service.model
             return UploadRecognizer(
-                model, asked.file.file, asked.name, config.sound_seconds,
+                model, self._file.file, self._name, config.sound_seconds,
                 written=config.written and not self._nbest,
                 punctuation=config.punctuation and not self._nbest, nbest=self._nbest,
             )  # fmt: skip
@@ -106,7 +162,7 @@ class Upload:
         try:
             return await self._service.pool.run_upload(step)
         except AsrError as error:
-            message = str(error).replace("<stream>", self._asked.name)
+            message = str(error).replace("<stream>", self._name)
             raise ApiError(400, message, code="invalid_file", param="file") from error
 
 
