@@ -21,7 +21,7 @@ from asr.errors import UsageError
 from asr.result import Detail, Segment, Word
 from asr.segment_recognizer import SegmentRecognizer
 from asr.segmenting import SoundSegment, quietest
-from asr.voice import FRAME, SAMPLE_RATE, VoiceConfig, VoiceStream
+from asr.voice import VoiceConfig, Voices
 
 LEAD = 0.3
 """Seconds of a pause that the next segment begins with, at most."""
@@ -119,10 +119,7 @@ class LiveRecognizer:
                 beam=min(recognizer.config.beam, self.config.beam),
                 lattice_beam=0.0,
             )
-        wanted = self.config.voices.threshold > 0 and self._rate == SAMPLE_RATE
-        self._voice = VoiceStream() if wanted else None
-        self._frames = 0  # that the detector has heard
-        self._spoken: deque[int] = deque()  # where frames of speech in the segment begin
+        self._voices = Voices.of(self.config.voices, self._rate)
         self._waiting = np.zeros(0, np.float32)  # not searched yet
         self._begin_at(0)
 
@@ -158,12 +155,9 @@ class LiveRecognizer:
 
     def _listen(self, block: NDArray[np.float32]) -> None:
         """Note where somebody speaks."""
-        if self._voice is None:
-            return
-        for probability in self._voice.accept(block).tolist():
-            if probability >= self.config.voices.threshold:
-                self._spoken.append(self._frames * FRAME)
-            self._frames += 1
+        if self._voices is not None:
+            for _ in self._voices.accept(block):
+                pass
 
     def _said(self) -> bool:
         """Whether the segment has words, and somebody to say them."""
@@ -171,12 +165,12 @@ class LiveRecognizer:
 
     def _voiced(self) -> bool:
         """Whether somebody speaks in the segment, where there is a detector to tell."""
-        return self._voice is None or len(self._spoken) >= self.config.voices.least_frames
+        return self._voices is None or self._voices.enough
 
     def _begin_at(self, sample: int) -> None:
         self._begin = sample
-        while self._spoken and self._spoken[0] < sample:
-            self._spoken.popleft()
+        if self._voices is not None:
+            self._voices.forget(sample)
         self._held = np.zeros(0, np.float32)
         self._rows: list[NDArray[np.float32]] = []
         self._guesses: deque[Segment | None] = deque(maxlen=self.config.agreement)

@@ -189,7 +189,7 @@ def test_speech_later_in_a_block_is_none_of_a_segment_before_it(model) -> None:
     stream = model.stream(live=True)
     heard = []
     ended = stream._source._ended
-    stream._source._ended = lambda: heard.append(len(stream._source._spoken)) or ended()
+    stream._source._ended = lambda: heard.append(len(stream._source._voices._spoken)) or ended()
     stream.accept(block)
     assert heard[0] == 0 and heard[-1] > 0
 

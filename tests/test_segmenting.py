@@ -74,7 +74,7 @@ def test_a_cut_behind_the_last_speech_leaves_no_segment_without_any(quiet_from, 
     samples = np.random.default_rng(0).normal(0, 0.1, 36 * SAMPLE_RATE).astype(np.float32)
     samples[int(quiet_from * SAMPLE_RATE) :] *= 1e-3
     cutter = SegmentCutter(SAMPLE_RATE)
-    cutter._voice = Spoken(until=28.3)
+    cutter._voices._stream = Spoken(until=28.3)
     found = []
     for begin in range(0, len(samples), size):
         found += list(cutter.accept(samples[begin : begin + size]))
