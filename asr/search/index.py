@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from asr.atomic import replaced_folder
 from asr.errors import DataError, UsageError
+from asr.hangul.phones import PHONES
 from asr.search.catalog import ALIAS_MARK, Catalog, Entry
 from asr.search.grams import GRAM, Postings, build_postings
 from asr.search.phonetic import Phones, phones_of_many
@@ -214,7 +215,7 @@ class Index:
                             ("payloads", self.payloads)):  # fmt: skip
             _check_offsets(name, texts.begin, entries, len(texts.data))
         _check_range("forms", forms.entry, entries)
-        _check_range("phones", forms.phones, 46)
+        _check_range("phones", forms.phones, len(PHONES))
         postings.check(len(forms.entry))
 
 

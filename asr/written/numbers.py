@@ -50,10 +50,8 @@ _COPULA = re.compile(
     r"(?:다|고|며|죠|야|나|구나|네요|군요)(?![가-힣])|었|라[고는]|에요|므로|기에|지만"
 )
 _STRING = {**_DIGITS, "영": 0, "공": 0}
-_ONES = {"한": 1, "두": 2, "세": 3, "네": 4, "다섯": 5, "여섯": 6, "일곱": 7,
-         "여덟": 8, "아홉": 9}  # fmt: skip
-_TENS = {"열": 10, "스물": 20, "서른": 30, "마흔": 40, "쉰": 50, "예순": 60, "일흔": 70,
-         "여든": 80, "아흔": 90}  # fmt: skip
+_ONES = {word: ones for ones, word in enumerate(numerals.NATIVE_ONES_ATTRIBUTIVE) if ones}
+_TENS = {word: 10 * tens for tens, word in enumerate(numerals.NATIVE_TENS) if tens}
 _NATIVE = re.compile(
     rf"(?P<twenty>스무)|(?P<tens>{'|'.join(_TENS)})?(?: ?(?P<ones>{'|'.join(_ONES)}))?"
 )
