@@ -2,9 +2,9 @@
 # What pre-training brings where half an hour of speech is transcribed: the training speech of both
 # published corpora, a quarter of it with its texts, and all of it without.
 #   bash recipes/pretraining/run.sh --corpus DIR [--stage N] [--stop-stage M]
-# Stages: 1 data, 10 monophones, 11 triphones, 12 LDA+MLLT, 13 SAT, 14 perceptrons by cross-entropy: from
-# random weights, by RBM, by autoencoder, 20 i-vector extractor, 21 TDNN-Fs by LF-MMI: from random
-# weights, by masked prediction, 30 decode, 31 score, 40 RESULTS.md. What is done already is skipped.
+# Stages: 1 data, 10 monophones, 11 triphones, 12 LDA+MLLT, 14 perceptrons by cross-entropy: from random
+# weights, by RBM, by autoencoder, 20 i-vector extractor, 21 TDNN-Fs by LF-MMI: from random weights,
+# by masked prediction, 30 decode, 31 score, 40 RESULTS.md. What is done already is skipped.
 #   --corpus DIR      a folder that holds both corpora as published (recipes/korean/run.sh names them)
 #   --work DIR        for all that is made (build/pretraining)
 #   --minutes N       with texts, half of them of each corpus (30; other numbers are trials, whose
@@ -12,7 +12,7 @@
 #   --nj N            processor threads (2)
 #   --device D        cpu, cuda or cuda:N, for networks (cpu)
 #   --phone-text FILE sentences, one a line, of what else people say: helps LF-MMI
-#   --systems "S..."  which are decoded: "sat dnn dnn-rbm dnn-autoencoder chain chain-masked"
+#   --systems "S..."  which are decoded: "lda dnn dnn-rbm dnn-autoencoder chain chain-masked"
 #   --conf DIR        options of training (recipes/pretraining/conf)
 # Only the development sets are decoded: the figures choose between ways of training.
 set -euo pipefail
@@ -22,8 +22,8 @@ recipe=recipes/pretraining
 corpora=(emotiontts pansori)
 . recipes/common/recipe.sh
 . recipes/common/systems.sh
-known_systems="sat dnn dnn-rbm dnn-autoencoder chain chain-masked"
-stages=(1 10 11 12 13 14 20 21 30 31 40)
+known_systems="lda dnn dnn-rbm dnn-autoencoder chain chain-masked"
+stages=(1 10 11 12 14 20 21 30 31 40)
 options=(stage stop-stage corpus work minutes nj device phone-text systems conf)
 stage=1 stop_stage=40
 corpus='' work=build/pretraining minutes=30 nj=2 device=cpu phone_text=''
@@ -80,16 +80,15 @@ fi
 if wanted 10; then gmm mono; fi
 if wanted 11; then gmm tri mono; fi
 if wanted 12; then gmm lda tri; fi
-if wanted 13; then gmm sat lda; fi
 
 untranscribed=()
 for name in "${corpora[@]}"; do untranscribed+=("$data/$name/rest"); done
 if wanted 14; then
-    dnn sat
+    dnn lda
     for kind in rbm autoencoder; do
         configured "$conf/dnn.conf"
         inputs+=("${untranscribed[@]/#/--input=}")
-        network "dnn-$kind" train-dnn sat --pretrain "$kind" --untranscribed "${untranscribed[@]}"
+        network "dnn-$kind" train-dnn lda --pretrain "$kind" --untranscribed "${untranscribed[@]}"
     done
 fi
 if wanted 20; then # speech alone: no texts are needed
@@ -99,16 +98,16 @@ if wanted 20; then # speech alone: no texts are needed
 fi
 if wanted 21; then
     text=(${phone_text:+--phone-text "$phone_text"})
-    chain sat "${text[@]}"
+    chain lda "${text[@]}"
     masked "${untranscribed[@]/#/--input=}"
     configured "$conf/chain.conf"
     inputs+=(--input "$exp/masked" --input "$exp/ivectors")
-    network chain-masked train sat --ivectors "$exp/ivectors" --pretrained "$exp/masked" "${text[@]}"
+    network chain-masked train lda --ivectors "$exp/ivectors" --pretrained "$exp/masked" "${text[@]}"
 fi
 if wanted 30; then each decode; fi
 if wanted 31; then each score; fi
 if wanted 40; then
     write_results "What pre-training brings at half an hour of transcribed speech" \
-        --gains sat,dnn dnn,dnn-rbm dnn,dnn-autoencoder chain,chain-masked \
+        --gains lda,dnn dnn,dnn-rbm dnn,dnn-autoencoder chain,chain-masked \
         --note "Only the development sets are decoded, on which the best weights were chosen as well."
 fi
