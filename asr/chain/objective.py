@@ -60,6 +60,12 @@ class LfMmiConfig:
         if self.batched not in ("cuda", "always", "never"):
             raise UsageError(f"batched is {self.batched!r}; choose cuda, always or never")
 
+    @property
+    def name(self) -> str:
+        """Of the objective, as a model keeps it."""
+        parts = {"LF-MMI": self.mmi, "lattice-free sMBR": self.smbr}
+        return " + ".join(part for part, weight in parts.items() if weight)
+
 
 class LfMmiLoss:
     """The denominator with its options: differences of log-probabilities and their gradients."""
