@@ -69,7 +69,8 @@ class PreparedGraph:
         frames, states = len(scores), self.graph.states
         logprob, expected = accuracy_kernels.expected_accuracy(
             *self.arrays, scores, accuracy, posteriors, gradient,
-            *(np.empty((size, states)) for size in (frames + 1, frames + 1, frames, frames, 6)),
+            np.empty((frames + 1, states)), np.empty((frames + 1, states)),
+            np.empty((frames, states)), np.empty((frames, states)), np.empty((6, states)),
             np.empty(scores.shape[1]),
         )  # fmt: skip
         return float(logprob), float(expected)
