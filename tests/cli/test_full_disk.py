@@ -28,9 +28,7 @@ class Disk:
         self.folder = folder
 
     def resize(self, size: str) -> None:
-        subprocess.run(
-            ["mount", "-o", f"remount,size={size}", str(self.folder)], check=True
-        )
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(self.folder)], check=True)
 
 
 @pytest.fixture
@@ -69,16 +67,28 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 MONO = "gmm mono {desk}/data --iterations 3 --gaussians 150 --retry-beam 1000"
 COMMANDS = {
     "gmm mono": (MONO + " --output {disk}/out", "200k"),
-    "train-ivector": ("train-ivector {desk}/data {disk}/out --gaussians 4 --dim 3 --iterations 2",
-                      "8k"),
-    "pretrain rbm": ("pretrain --kind rbm --layers 2 --dim 64 --epochs 1 {desk}/data {disk}/out",
-                     "160k"),
-    "pretrain masked": ("pretrain --kind masked --clusters 8 --epochs 2 {desk}/data {disk}/out"
-                        ' --network {{"kind":"tdnnf","dim":32,"bottleneck":8}}', "200k"),
-    "train-dnn": ("train-dnn {desk}/data {disk}/out --system {desk}/mono --layers 1 --dim 32"
-                  " --epochs 2", "700k"),
-    "train": ("train {desk}/data {disk}/out --system {desk}/mono --lm {desk}/lm --leaves 60"
-              " --network {desk}/network.json --speeds 1 --epochs 2", "700k"),
+    "train-ivector": (
+        "train-ivector {desk}/data {disk}/out --gaussians 4 --dim 3 --iterations 2",
+        "8k",
+    ),
+    "pretrain rbm": (
+        "pretrain --kind rbm --layers 2 --dim 64 --epochs 1 {desk}/data {disk}/out",
+        "160k",
+    ),
+    "pretrain masked": (
+        "pretrain --kind masked --clusters 8 --epochs 2 {desk}/data {disk}/out"
+        ' --network {{"kind":"tdnnf","dim":32,"bottleneck":8}}',
+        "200k",
+    ),
+    "train-dnn": (
+        "train-dnn {desk}/data {disk}/out --system {desk}/mono --layers 1 --dim 32 --epochs 2",
+        "700k",
+    ),
+    "train": (
+        "train {desk}/data {disk}/out --system {desk}/mono --lm {desk}/lm --leaves 60"
+        " --network {desk}/network.json --speeds 1 --epochs 2",
+        "700k",
+    ),
     "data features": ("data features {desk}/data {disk}/out", "24k"),
 }
 
