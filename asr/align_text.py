@@ -47,8 +47,12 @@ class WrittenWord:
     spoken: tuple[str, ...]
 
 
-def written_words(text: str) -> list[WrittenWord]:
+def written_words(text: str, tell: bool = True) -> list[WrittenWord]:
     """The eojeol of a text with their readings; what is not read (emoji, laughter) is left out.
+
+    Args:
+        text: as people write.
+        tell: warn of what is left out.
 
     >>> [(word.text, word.spoken) for word in written_words("7년 전, 2 ~ 3 명이")]
     [('7년', ('칠년',)), ('전', ('전',)), ('2 ~ 3', ('두세',)), ('명이', ('명이',))]
@@ -72,7 +76,8 @@ def written_words(text: str) -> list[WrittenWord]:
     words = list(_joined(groups, tokens))
     if not words:
         raise DataError("the text holds nothing that can be read aloud; give Korean text")
-    _tell_of_unread(tokens, groups)
+    if tell:
+        _tell_of_unread(tokens, groups)
     return words
 
 

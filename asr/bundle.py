@@ -26,7 +26,7 @@ import numpy as np
 
 from asr.atomic import replaced_folder
 from asr.errors import ModelError
-from asr.tensor_file import read_tensors
+from asr.tensor_file import read_tensors, write_tensors
 
 FORMAT = "malsori-bundle"
 VERSION = 1
@@ -95,8 +95,6 @@ def write_bundle(
     `tensors` maps a file name (`acoustic.safetensors`) to its arrays by name. The folder appears
     whole or not at all. Raises ModelError when `path` is something other than a bundle.
     """
-    from safetensors.numpy import save_file
-
     path = Path(path)
     if path.exists() and not (path / MANIFEST_FILE).is_file() and not _is_empty_folder(path):
         raise ModelError(f"{path} exists and is not a bundle: choose another place for the model")
@@ -105,9 +103,7 @@ def write_bundle(
         for name, arrays in sorted(tensors.items()):
             if not _FILE_NAME.fullmatch(name):
                 raise ValueError(f"not a plain .safetensors file name: {name!r}")
-            contiguous = {key: np.asarray(array, order="C") for key, array in arrays.items()}
-            save_file(contiguous, folder / name)
-            _sync_file(folder / name)
+            write_tensors(folder / name, arrays)
             files[name] = FileEntry((folder / name).stat().st_size, _sha256(folder / name))
         body = {"format": FORMAT, "version": VERSION, **asdict(manifest),
                 "files": {name: asdict(entry) for name, entry in files.items()}}
@@ -117,10 +113,6 @@ def write_bundle(
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        # safetensors writes for the owner alone; the umask shows in the file that we opened.
-        mode = (folder / MANIFEST_FILE).stat().st_mode & 0o644
-        for name in files:
-            os.chmod(folder / name, mode)
 
 
 def open_bundle(path: str | os.PathLike[str], verify: bool = True) -> Bundle:
@@ -221,11 +213,6 @@ def _checksum(body: Mapping[str, Any]) -> str:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_file(path: Path) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
 
 
 def _is_empty_folder(path: Path) -> bool:

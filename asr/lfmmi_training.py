@@ -69,7 +69,7 @@ class TrainingReport:
     def history(self, config: LfMmiTrainingConfig) -> dict[str, Any]:
         """What a model keeps of its training, as JSON."""
         return {
-            "objective": "LF-MMI",
+            "objective": config.lfmmi.name,
             "utterances": self.utterances,
             "seconds": round(self.seconds, 1),
             "left_out": len(self.unused),
@@ -148,6 +148,8 @@ def train_lfmmi(
     told(unused)
     batches = MemoryBatches(examples, training.max_frames, training.seed)
     begin = {**origin, "data": fingerprint(examples, graph, network.state_dict())}
+    if config.lfmmi.smbr:  # another loss: its best weights are not comparable
+        begin["objective"] = f"{config.lfmmi.mmi:g} MMI + {config.lfmmi.smbr:g} sMBR"
     summary = train(
         network, objective, batches, evaluations, training, work,
         lambda done, what: progress(0.35 + 0.6 * done, what), device, begin,

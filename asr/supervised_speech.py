@@ -123,7 +123,7 @@ class SupervisedSpeech:
         found = []
         for sentence in sentences:
             try:
-                graph = self._supervision.text_graph(sentence)
+                graph = self._supervision.text_graph(sentence, tell=False)
                 found.append(random_phones(self._supervision, graph, generator))
             except DataError:
                 continue

@@ -2,11 +2,13 @@
 
 The file is a little-endian u64 N, then N bytes of JSON (name -> dtype, shape, byte range), then the
 data. The `safetensors` package copies each array for numpy; a search graph of tens of megabytes
-is better mapped, which also lets processes share it.
+is better mapped, which also lets processes share it. A file whose metadata hold a SHA-256 of the
+data is compared with it; bundles have theirs in a manifest.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import mmap
@@ -18,6 +20,7 @@ import numpy as np
 
 from asr.atomic import replaced_file
 
+_METADATA, _DIGEST = "__metadata__", "sha256"
 _DTYPES = {
     "BOOL": np.bool_,
     "U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "U64": np.uint64,
@@ -32,7 +35,7 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
     Those of bfloat16 are copied, to float32.
 
-    Raises ValueError for a malformed file, OSError for an unreadable one.
+    Raises ValueError for a malformed or damaged file, OSError for an unreadable one.
     """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -47,20 +50,35 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             raise ValueError("its header is not a JSON object")
         # Private and writable: numba compiles one version for these and for fresh arrays alike.
         buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    metadata = header.get(_METADATA)
+    if isinstance(metadata, dict) and _DIGEST in metadata:
+        with memoryview(buffer) as content, content[8 + length :] as data:
+            if hashlib.sha256(data).hexdigest() != metadata[_DIGEST]:
+                raise ValueError("its checksum differs")
     return {
         name: _array(buffer, 8 + length, name, entry)
         for name, entry in header.items()
-        if name != "__metadata__"
+        if name != _METADATA
     }
 
 
-def write_tensors(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays by name; the file appears whole or not at all."""
+def write_tensors(
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], checksum: bool = False
+) -> None:
+    """Write arrays by name; the file appears whole or not at all.
+
+    `checksum`: damage is found when it is read, for files that no manifest speaks of.
+    """
     from safetensors.numpy import save
 
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    content = save(contiguous)
+    if checksum:
+        begin = 8 + int.from_bytes(content[:8], "little")
+        digest = hashlib.sha256(memoryview(content)[begin:]).hexdigest()
+        content = save(contiguous, {_DIGEST: digest})
     with replaced_file(path, "wb") as file:
-        file.write(save(contiguous))
+        file.write(content)
 
 
 def _array(buffer: mmap.mmap, offset: int, name: str, entry: Any) -> np.ndarray:

@@ -25,7 +25,7 @@ from asr.acoustic.tdnnf import Tdnnf, TdnnfConfig
 from asr.acoustic.trainable import TrainableNnet
 from asr.atomic import replaced_folder
 from asr.errors import ModelError, UsageError
-from asr.tensor_file import read_tensors
+from asr.tensor_file import read_tensors, write_tensors
 
 FORMAT, VERSION = "malsori-network", 1
 DESCRIPTION_FILE, TENSORS_FILE = "network.json", "network.safetensors"
@@ -125,24 +125,22 @@ def save_network(path: str | Path, network: nn.Module) -> None:
     Raises:
         UsageError: a network of no known kind.
     """
-    from safetensors.torch import save_file
-
     tensors: Mapping[str, Tensor] = network.state_dict()
     if type(network) is TrainableNnet:
-        graph, arrays = network.to_graph().to_json()
+        graph, weights = network.to_graph().to_json()
         description: dict[str, Any] = {
             "kind": GRAPH,
             "graph": graph,
             "subsampling": network.subsampling,
             "heads": list(network.head_names),
         }
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
     else:
         description = describe_network(network)
     body = {"format": FORMAT, "version": VERSION, "network": description}
     with replaced_folder(path) as folder:
-        copies = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
-        save_file(copies, folder / TENSORS_FILE)
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+        write_tensors(folder / TENSORS_FILE, arrays)
         text = json.dumps(body, ensure_ascii=False, indent=1) + "\n"
         (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
 

@@ -149,9 +149,9 @@ class _Run:
     def backward(self) -> Tensor:
         graphs, whose = self._graphs, self._graphs.whose
         tiny = torch.finfo(self._dtype).tiny
-        now = graphs.final / self._ending.clamp(min=tiny)[whose]
-        posteriors = torch.zeros_like(self._emit)
         possible = torch.isfinite(self.logprobs)[whose]
+        now = torch.where(possible, graphs.final / self._ending.clamp(min=tiny)[whose], 0.0)
+        posteriors = torch.zeros_like(self._emit)
         for frame in range(self._scores.shape[1] - 1, -1, -1):
             enter, stay, lasts = self._frame(frame)
             arrived = now * enter

@@ -3,6 +3,11 @@
 Povey et al. 2016, "Purely sequence-trained neural networks for ASR based on lattice-free MMI"; on
 whole utterances and with all ways to say a text in the numerator, as Hadian et al. 2018,
 "End-to-end speech recognition using lattice-free MMI".
+
+Beside it or in its place, lattice-free sMBR (see :mod:`asr.chain.accuracy_kernels`): in how many
+frames a path of the denominator is expected to be in the right pdf. Right is what the numerator's
+posteriors say; these are held fixed in the gradient, as the reference alignment of lattice-based
+sMBR is.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ import torch
 from torch import Tensor
 
 from asr.chain.batched import BatchSums, JoinedGraphs, batch_sums, joined
+from asr.chain.batched_accuracy import BatchAccuracy, batch_accuracy
 from asr.chain.hmm_graph import HmmGraph
 from asr.chain.prepared import PreparedGraph
 from asr.errors import UsageError
@@ -31,6 +37,8 @@ class LfMmiConfig:
         leaky: of the denominator's leaky HMM (Kaldi's leaky-hmm-coefficient).
         l2: of the outputs, a frame: keeps them from drifting, as only differences count.
         xent: weight of cross-entropy of the second head with the numerator's posteriors.
+        mmi: weight of LF-MMI.
+        smbr: weight of the expected state accuracy (sMBR), for networks that LF-MMI has trained.
         threads: over utterances, on the CPU; 0: as many as torch has.
         batched: sum in torch, all utterances at once, for outputs on a GPU ("cuda"), "always" or
             "never"; else on the CPU, utterance by utterance.
@@ -39,14 +47,24 @@ class LfMmiConfig:
     leaky: float = 1e-5
     l2: float = 5e-5
     xent: float = 0.1
+    mmi: float = 1.0
+    smbr: float = 0.0
     threads: int = 0
     batched: Literal["cuda", "always", "never"] = "cuda"
 
     def __post_init__(self) -> None:
-        if min(self.leaky, self.l2, self.xent, self.threads) < 0:
-            raise UsageError("leaky, l2, xent and threads may not be below 0")
+        if min(self.leaky, self.l2, self.xent, self.mmi, self.smbr, self.threads) < 0:
+            raise UsageError("leaky, l2, xent, mmi, smbr and threads may not be below 0")
+        if not self.mmi + self.smbr > 0:
+            raise UsageError("mmi and smbr are both 0: there is nothing to train for")
         if self.batched not in ("cuda", "always", "never"):
             raise UsageError(f"batched is {self.batched!r}; choose cuda, always or never")
+
+    @property
+    def name(self) -> str:
+        """Of the objective, as a model keeps it."""
+        parts = {"LF-MMI": self.mmi, "lattice-free sMBR": self.smbr}
+        return " + ".join(part for part, weight in parts.items() if weight)
 
 
 class LfMmiLoss:
@@ -76,63 +94,85 @@ class LfMmiLoss:
         sums = self._in_torch if batched else self._in_kernels
         said, others = sums(outputs, lengths, numerators)
         used = torch.isfinite(said.logprobs) & torch.isfinite(others.logprobs)
-        gradient = (said.posteriors - others.posteriors) * used[:, None, None]
-        posteriors = said.posteriors * used[:, None, None] if self.config.xent else None
+        gradient = self.config.mmi * (said.posteriors - others.posteriors)
+        if self.config.smbr:
+            gradient = gradient + self.config.smbr * others.gradient
+        numerator, denominator, accuracy = (
+            float(values[used].sum()) for values in (said.logprobs, *others[:2])
+        )
+        chosen = used[:, None, None]
+        posteriors = said.posteriors * chosen if self.config.xent else None
         return MmiResult(
-            numerator=float(said.logprobs[used].sum()),
-            denominator=float(others.logprobs[used].sum()),
+            value=self.config.mmi * (numerator - denominator) + self.config.smbr * accuracy,
+            numerator=numerator,
+            denominator=denominator,
+            accuracy=accuracy,
             frames=int(lengths.to(used.device)[used].sum()),
             used=used.cpu(),
-            gradient=gradient.to(outputs.device, outputs.dtype),
+            gradient=(gradient * chosen).to(outputs.device, outputs.dtype),
             posteriors=None if posteriors is None else posteriors.to(outputs.device, outputs.dtype),
         )
 
     def _in_torch(
         self, outputs: Tensor, lengths: Tensor, numerators: Sequence[PreparedGraph]
-    ) -> tuple[BatchSums, BatchSums]:
+    ) -> tuple[BatchSums, BatchAccuracy]:
         """On the outputs' device."""
         kind = torch.float64  # float32 runs out of range where scores lie far apart
         count = len(numerators)
         if self._joined is None or self._joined[0] != (count, outputs.device):
             graphs = joined([self._denominator] * count, outputs.device, kind)
             self._joined = ((count, outputs.device), graphs)
+        denominator = self._joined[1]
         said = batch_sums(joined(numerators, outputs.device, kind), outputs, lengths)
-        return said, batch_sums(self._joined[1], outputs, lengths)
+        if self.config.smbr:
+            return said, batch_accuracy(denominator, outputs, lengths, said.posteriors)
+        return said, _without_accuracy(batch_sums(denominator, outputs, lengths))
 
     def _in_kernels(
         self, outputs: Tensor, lengths: Tensor, numerators: Sequence[PreparedGraph]
-    ) -> tuple[BatchSums, BatchSums]:
+    ) -> tuple[BatchSums, BatchAccuracy]:
         """On the CPU, in float64, an utterance a thread."""
         rows = outputs.detach().cpu().numpy()
         sizes = lengths.tolist()
         said, others = np.zeros_like(rows), np.zeros_like(rows)
+        gains = np.zeros_like(rows) if self.config.smbr else others[:0]
 
-        def one(place: int) -> tuple[float, float]:
+        def one(place: int) -> tuple[float, float, float]:
             scores = np.ascontiguousarray(rows[place, : sizes[place]])
-            here = said[place, : len(scores)], others[place, : len(scores)]
-            numerator = numerators[place].add(scores, here[0], 1.0)
+            right, occupied = said[place, : len(scores)], others[place, : len(scores)]
+            numerator = numerators[place].add(scores, right, 1.0)
             if not np.isfinite(numerator):
-                return -np.inf, -np.inf
-            return numerator, self._denominator.add(scores, here[1], 1.0)
+                return -np.inf, -np.inf, 0.0
+            if not self.config.smbr:
+                return numerator, self._denominator.add(scores, occupied, 1.0), 0.0
+            gain = gains[place, : len(scores)]
+            return numerator, *self._denominator.add_accuracy(scores, right, occupied, gain)
 
         threads = min(self.config.threads or torch.get_num_threads(), len(rows))
         if threads > 1:
             with ThreadPoolExecutor(threads) as pool:
-                logprobs = list(pool.map(one, range(len(rows))))
+                found = list(pool.map(one, range(len(rows))))
         else:
-            logprobs = [one(place) for place in range(len(rows))]
-        pairs = torch.tensor(logprobs, dtype=torch.float64).reshape(-1, 2)
+            found = [one(place) for place in range(len(rows))]
+        columns = torch.tensor(found, dtype=torch.float64).reshape(-1, 3).T
         return (
-            BatchSums(pairs[:, 0], torch.from_numpy(said)),
-            BatchSums(pairs[:, 1], torch.from_numpy(others)),
+            BatchSums(columns[0], torch.from_numpy(said)),
+            BatchAccuracy(columns[1], columns[2], *map(torch.from_numpy, (others, gains))),
         )
+
+
+def _without_accuracy(sums: BatchSums) -> BatchAccuracy:
+    zeros = torch.zeros_like(sums.logprobs)
+    return BatchAccuracy(sums.logprobs, zeros, sums.posteriors, sums.posteriors[:0])
 
 
 def _not_finite(outputs: Tensor, lengths: Tensor) -> MmiResult:
     """Of outputs that are no numbers: neither is the objective, so that the trainer sees it."""
     return MmiResult(
+        value=math.nan,
         numerator=math.nan,
         denominator=math.nan,
+        accuracy=math.nan,
         frames=int(lengths.sum()),
         used=torch.ones(len(lengths), dtype=torch.bool),
         gradient=torch.zeros_like(outputs),
@@ -142,26 +182,30 @@ def _not_finite(outputs: Tensor, lengths: Tensor) -> MmiResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MmiResult:
-    """Of a batch: log-probabilities summed over utterances, and the gradient of their difference.
+    """Of a batch, summed over utterances: the objective, its parts and its gradient.
 
     Attributes:
+        value: mmi · (numerator − denominator) + smbr · accuracy.
         numerator, denominator: natural logs.
+        accuracy: frames of the denominator's paths that are expected to be right; 0 without smbr.
         frames: of the utterances that count.
         used: bool [B] (CPU); false for utterances too short for their text, which do not count.
-        gradient: float [B, N, pdfs], of numerator − denominator by the outputs.
+        gradient: float [B, N, pdfs], of the value by the outputs.
         posteriors: float [B, N, pdfs], of the numerator, where they are needed.
     """
 
+    value: float
     numerator: float
     denominator: float
+    accuracy: float
     frames: int
     used: Tensor
     gradient: Tensor
     posteriors: Tensor | None
 
     def attached(self, outputs: Tensor) -> Tensor:
-        """numerator − denominator as a scalar whose gradient by ``outputs`` is ``gradient``."""
-        value: Tensor = _Attached.apply(outputs, self.gradient, self.numerator - self.denominator)
+        """The value as a scalar whose gradient by ``outputs`` is ``gradient``."""
+        value: Tensor = _Attached.apply(outputs, self.gradient, self.value)
         return value
 
 

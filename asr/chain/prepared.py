@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.chain import kernels
+from asr.chain import accuracy_kernels, kernels
 from asr.chain.denominator import leaky_probabilities
 from asr.chain.hmm_graph import HmmGraph
 
@@ -50,6 +50,30 @@ class PreparedGraph:
                 np.empty((3, states)), np.empty(scores.shape[1]),
             )
         )  # fmt: skip
+
+    def add_accuracy(
+        self,
+        scores: NDArray[np.floating],
+        accuracy: NDArray[np.floating],
+        posteriors: NDArray[np.floating],
+        gradient: NDArray[np.floating],
+    ) -> tuple[float, float]:
+        """The log of the sum of paths, and the expected accuracy of a path.
+
+        Args:
+            scores: [T, pdfs].
+            accuracy: [T, pdfs], what a path gains by a pdf in a frame.
+            posteriors, gradient: [T, pdfs]; the occupations, and the gradient of the expected
+                accuracy by the scores, are added. Nothing is where there is no path (−inf, 0).
+        """
+        frames, states = len(scores), self.graph.states
+        logprob, expected = accuracy_kernels.expected_accuracy(
+            *self.arrays, scores, accuracy, posteriors, gradient,
+            np.empty((frames + 1, states)), np.empty((frames + 1, states)),
+            np.empty((frames, states)), np.empty((frames, states)), np.empty((6, states)),
+            np.empty(scores.shape[1]),
+        )  # fmt: skip
+        return float(logprob), float(expected)
 
 
 def _weights(costs: NDArray[np.float32]) -> NDArray[np.float64]:

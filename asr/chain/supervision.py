@@ -31,13 +31,17 @@ class TextSupervision:
         self._units = units
         self._most_units = 1 + int(hcl.arc_unit.max(initial=-1))
 
-    def text_graph(self, text: str) -> TextGraph:
+    def text_graph(self, text: str, tell: bool = True) -> TextGraph:
         """All ways to say a text (numbers and Latin letters are read out).
+
+        Args:
+            text: as people write.
+            tell: warn of what is not read.
 
         Raises:
             DataError: nothing in it can be read, or a syllable is unknown.
         """
-        words = [word for written in written_words(text) for word in written.spoken]
+        words = [word for written in written_words(text, tell) for word in written.spoken]
         # as it is written: other spacings cost something
         steps = [step for step in text_steps(words, self._units) if step.cost == 0.0]
         return text_graph(self._hcl, self._indexed, packed(steps, self._most_units))

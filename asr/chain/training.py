@@ -20,8 +20,9 @@ OUTPUT, XENT = "output", "output-xent"
 class LfMmiObjective:
     """The loss of a batch whose targets are :class:`~asr.chain.objective.PreparedGraph`.
 
-    To be minimised, summed over output frames: denominator − numerator, + ``l2`` / 2 · Σ output²,
-    − ``xent`` · Σ posterior · log-softmax of the second head, where the network has one.
+    To be minimised, summed over output frames: ``mmi`` · (denominator − numerator), − ``smbr`` ·
+    expected state accuracy, + ``l2`` / 2 · Σ output², − ``xent`` · Σ posterior · log-softmax of the
+    second head, where the network has one.
 
     Args:
         denominator: of :func:`asr.chain.denominator.denominator`.
@@ -49,6 +50,8 @@ class LfMmiObjective:
         result = self._loss(outputs, lengths, numerators)
         loss = -result.attached(outputs)
         stats = {"mmi": result.numerator - result.denominator}
+        if self.config.smbr:
+            stats["accuracy"] = result.accuracy
         used = result.used.to(outputs.device)
         inside = torch.arange(outputs.shape[1], device=outputs.device) < lengths[:, None]
         inside = inside & used[:, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 from asr.errors import AsrError
@@ -18,6 +19,8 @@ def describe(error: BaseException) -> str:
         return " ".join(str(error).split())
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"{where}the disk is full: free some space and run the same command again"
         return f"{where}{error.strerror}"
     if isinstance(error, MemoryError):
         return "out of memory: try shorter files, or --jobs 1"

@@ -73,6 +73,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                         help="sentences, one a line, of what else people say: some thousands make"
                              " a better model where there are few hours of speech (see"
                              " docs/training.md)")
+    parser.add_argument("--smbr", type=float, metavar="W",
+                        help="weight of the expected state accuracy (sMBR) beside LF-MMI (0): for a"
+                             " model that LF-MMI has trained")
+    parser.add_argument("--mmi", type=float, metavar="W", help="weight of LF-MMI (1)")
     parser.add_argument("--speeds", metavar="S,S…",
                         help="at which the speech is played (1,0.9,1.1); 1 for none other")
     parser.add_argument("--name", metavar="TEXT", help="of the new model")
@@ -172,8 +176,12 @@ def _chain_config(args: argparse.Namespace) -> ChainConfig:
 
 
 def _changed(config: AnyConfig, args: argparse.Namespace) -> AnyConfig:
-    """The options with what was given of the training and the speeds."""
-    changes: dict[str, Any] = {"training": trainer_config(config.training, args)}
+    """The options with what was given of the training, the objective and the speeds."""
+    weights = given({"smbr": args.smbr, "mmi": args.mmi})
+    changes: dict[str, Any] = {
+        "training": trainer_config(config.training, args),
+        "lfmmi": dataclasses.replace(config.lfmmi, **weights),
+    }
     if args.speeds is not None:
         changes["speeds"] = _speeds(args.speeds)
     return dataclasses.replace(config, **changes)

@@ -21,6 +21,9 @@ from asr.cli.trainer_options import (
 if TYPE_CHECKING:
     from asr.hybrid.training import HybridReport
 
+_MOST_NAMED = 20
+"""Utterances that are left out are all counted, and so many are named."""
+
 DESCRIPTION = """\
 Train a multilayer perceptron to tell the HMM states of a system of `asr gmm` from its features
 (with speakers' transforms, where it has them), and write both to the folder OUT, which `asr gmm
@@ -97,6 +100,8 @@ def _told(report: HybridReport) -> str:
         f"{summary.step} steps in {summary.seconds:.0f} s",
         *(f"{name}: {value:.4f}" for name, value in sorted(summary.metrics.items())),
     ]
+    for name, why in list(report.unused.items())[:_MOST_NAMED]:
+        lines.append(f"left out: {name}: {why}")
     if report.pretrained:
         lines.insert(1, f"layers pre-trained on {report.pretrained} frames")
     return "\n".join(lines)

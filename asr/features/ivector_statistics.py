@@ -68,7 +68,8 @@ class StatisticsFolder:
 
 def write_arrays(path: Path, arrays: dict[str, Tensor]) -> None:
     """Write tensors to a safetensors file that appears whole."""
-    write_tensors(path, {name: array.detach().cpu().numpy() for name, array in arrays.items()})
+    tensors = {name: array.detach().cpu().numpy() for name, array in arrays.items()}
+    write_tensors(path, tensors, checksum=True)
 
 
 def read_arrays(path: Path) -> dict[str, Tensor]:

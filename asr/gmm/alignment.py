@@ -83,7 +83,7 @@ def write_alignments(path: str | os.PathLike[str], alignments: Mapping[str, Alig
     tables["score"] = np.array([a.score for a in alignments.values()], np.float64)
     tables["ids"] = np.frombuffer(json.dumps(list(alignments)).encode(), np.uint8)
     tables["version"] = np.array([VERSION], np.int32)
-    write_tensors(path, tables)
+    write_tensors(path, tables, checksum=True)
 
 
 def read_alignments(path: str | os.PathLike[str]) -> dict[str, Alignment]:

@@ -107,7 +107,7 @@ def write_transforms(path: Path, transforms: Mapping[str, NDArray[np.float64]]) 
     matrices = {str(number): np.asarray(one, np.float64)
                 for number, one in enumerate(transforms.values())}  # fmt: skip
     speakers = np.frombuffer(json.dumps(list(transforms)).encode(), np.uint8)
-    write_tensors(path, {**matrices, "speakers": speakers})
+    write_tensors(path, {**matrices, "speakers": speakers}, checksum=True)
 
 
 def read_transforms(path: Path) -> dict[str, NDArray[np.float64]]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from asr.errors import DataError, UsageError
+from asr.errors import DataError, ModelError, UsageError
 from asr.gmm import folder as folders
 from asr.gmm.adapted import align_adapted, start_adapted, with_independent
 from asr.gmm.corpus import Corpus
@@ -103,7 +103,7 @@ def build(
     corpus = Corpus.read(rows, front_end, lambda part, what: progress(0.1 * part, what))
     running = out / folders.TRAINING
     if running.exists():
-        state = folders.read_state(running)
+        state = _gone_on(running)
     else:
         state = _begun(config, corpus, before)
         folders.write_state(running, state)
@@ -128,6 +128,20 @@ def build(
     shutil.rmtree(running, ignore_errors=True)
     progress(1.0, "done")
     return report
+
+
+def _gone_on(running: Path) -> TrainingState:
+    """Where a training was stopped.
+
+    Raises:
+        DataError: what it kept is damaged.
+    """
+    try:
+        return folders.read_state(running)
+    except (DataError, ModelError) as error:
+        raise DataError(
+            f"{running} is damaged ({error}): delete it, and the same command begins anew"
+        ) from error
 
 
 def _begun(config: SystemConfig, corpus: Corpus, before: TrainingState | None) -> TrainingState:

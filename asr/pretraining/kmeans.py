@@ -98,7 +98,8 @@ class Quantizer:
         arrays = {
             "centres": self.centres, "mean": self.mean, "deviation": self.deviation, "shape": shape
         }  # fmt: skip
-        write_tensors(path, {name: array.cpu().numpy() for name, array in arrays.items()})
+        tensors = {name: array.cpu().numpy() for name, array in arrays.items()}
+        write_tensors(path, tensors, checksum=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Quantizer:

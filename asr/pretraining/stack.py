@@ -79,7 +79,8 @@ class LayerStack:
         }
         for number, (weight, bias) in enumerate(self.layers, start=1):
             arrays |= {f"layer{number}.weight": weight, f"layer{number}.bias": bias}
-        write_tensors(path, {name: array.detach().cpu().numpy() for name, array in arrays.items()})
+        tensors = {name: array.detach().cpu().numpy() for name, array in arrays.items()}
+        write_tensors(path, tensors, checksum=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LayerStack:

@@ -8,8 +8,10 @@ divided by the frames of all, so that a step is the same however a batch is shar
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -22,6 +24,10 @@ from asr.errors import AsrError, UsageError
 
 TIMEOUT = timedelta(minutes=30)
 """How long a process waits for the others, who may be evaluating or writing a checkpoint."""
+LOST = (
+    "another process of the training is gone (see its message, if it left one): run the same "
+    "command again; it goes on from the last checkpoint"
+)
 
 
 class World:
@@ -135,9 +141,13 @@ def joined_world(device: torch.device | str = "cpu") -> Iterator[World]:
             f"the {size} processes of the training did not find each other ({error}): start all "
             "of them with torchrun, with one --rdzv-endpoint that every node reaches"
         ) from error
-    try:
-        yield World(rank, size, device)
-    finally:
+    with _aborts_explained():
+        try:
+            yield World(rank, size, device)
+        except BaseException:
+            with contextlib.suppress(RuntimeError):  # the others may be gone: what failed is told
+                dist.destroy_process_group()
+            raise
         dist.destroy_process_group()
 
 
@@ -159,7 +169,26 @@ def _loss_explained() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise AsrError(
-            "another process of the training is gone (see its message, if it left one): run the "
-            "same command again; it goes on from the last checkpoint"
-        ) from error
+        raise AsrError(LOST) from error
+
+
+@contextlib.contextmanager
+def _aborts_explained() -> Iterator[None]:
+    """Say what an abort means, and exit with 1 as for any other error.
+
+    Gloo's own thread now and then finds a connection that its other threads have closed since, and
+    throws where nobody can catch: the process is aborted, and Python never hears of the lost peer.
+    """
+    libc = ctypes.CDLL(None)
+    libc.signal.restype, libc.signal.argtypes = ctypes.c_void_p, (ctypes.c_int, ctypes.c_void_p)
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_int)
+    def aborted(_: int) -> None:  # on the thread that aborts; nothing is in a state to be closed
+        os.write(2, f"asr: error: torch was aborted, most likely as {LOST}\n".encode())
+        os._exit(1)
+
+    before = libc.signal(signal.SIGABRT, ctypes.cast(aborted, ctypes.c_void_p))
+    try:
+        yield
+    finally:
+        libc.signal(signal.SIGABRT, before)

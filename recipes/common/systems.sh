@@ -97,7 +97,7 @@ encoder() {
 decode() {
     local system=$1 name=$2 set=$3 from=$data/$2/$3 text=$work/decode/$1/$2.$3.txt
     case $system in
-        before | adapted | chain | encoder)
+        before | adapted | chain* | encoder)
             local model=$exp/$system of=(--input "$exp/$system")
             [ "$system" != before ] || model=$init of=()
             sounds_of "$from"

@@ -13,6 +13,7 @@ from test_finetuning import Sample, shipped_speech
 from asr.bundle import open_bundle
 from asr.chain_training import ChainConfig, context_tree, train_chain
 from asr.errors import DataError, UsageError
+from asr.finetuning import Parts
 from asr.hmm.pdf_table import monophones
 from asr.hmm.topology import CHAIN, CLASSICAL, NUM_PHONES
 from asr.training.config import TrainConfig
@@ -58,3 +59,11 @@ def test_the_tree_of_a_bundle_has_left_context_and_silence_first() -> None:
     assert np.array_equal(tree.pdf[0], tree.pdf[1])
     with pytest.raises(UsageError, match="one state"):
         context_tree(monophones(CLASSICAL))
+
+
+def test_sentences_of_other_texts_are_read_without_a_warning_each(
+    korean_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = Parts(open_bundle(korean_model), "cpu")
+    assert len(parts.pronounced(["재미있어요 ㅋㅋㅋ", "夏", "네"], seed=0)) == 2
+    assert not caplog.text

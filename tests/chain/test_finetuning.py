@@ -13,6 +13,7 @@ import pytest
 from asr.audio import load_audio
 from asr.bundle import ACOUSTIC_FILE, open_bundle
 from asr.chain.phone_lm import PhoneLmConfig
+from asr.cli.main import main
 from asr.data_files import shipped
 from asr.errors import AsrError, DataError, ModelError, UsageError
 from asr.finetuning import FinetuneConfig, finetune
@@ -121,3 +122,34 @@ def test_outputs_that_are_no_numbers_stop_the_training(korean_model: Path, tmp_p
             open_bundle(korean_model), shipped_speech()[:1], tmp_path / "out", tmp_path / "work",
             config=FinetuneConfig((1.0,), training),
         )  # fmt: skip
+
+
+def test_state_accuracy_rises_by_the_command_line(
+    korean_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`asr train --smbr`: on a model that LF-MMI has trained, and recorded in the new one."""
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    samples = shipped_speech()
+    names = [f"u{number}" for number in range(len(samples))]
+    for file, values in (
+        ("wav.scp", [str(sample.path) for sample in samples]),
+        ("text", [sample.text for sample in samples]),
+        ("utt2spk", names),
+        ("spk2utt", names),
+    ):
+        lines = [f"{name} {value}\n" for name, value in zip(names, values, strict=True)]
+        (data / file).write_text("".join(sorted(lines)), encoding="utf-8")
+    words = ["train", str(data), str(out), "--init", str(korean_model), "--smbr", "1", "--mmi",
+             "0.1", "--speeds", "1", "--learning-rate", "1e-4", "--max-frames", "100000",
+             "--option", "steps=3", "--option", "log_every=1"]  # fmt: skip
+    assert main(words) == 0, capsys.readouterr().err
+    lines = (tmp_path / "out.work" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    found = [row["train/accuracy"] for row in map(json.loads, lines) if "train/accuracy" in row]
+    assert len(found) == 3 and 0.0 < found[0] < found[-1] < 1.0
+    training = open_bundle(out).manifest.sections["training"][-1]
+    assert training["objective"] == "LF-MMI + lattice-free sMBR"
+    assert training["lfmmi"]["smbr"] == 1.0 and training["lfmmi"]["mmi"] == 0.1
+    words[words.index("0.1")] = "0.2"  # another objective is another training
+    assert main(words) == 1
+    assert "train in another folder" in capsys.readouterr().err

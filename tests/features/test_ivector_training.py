@@ -283,6 +283,34 @@ def test_what_was_stopped_goes_on_to_the_same_model(tmp_path: Path, stop: str) -
         assert np.array_equal(array, resumed.to_tensors()[name]), name
 
 
+@pytest.mark.parametrize("stop", ["background model 2", "variability 2"])
+def test_damaged_work_is_told_of(tmp_path: Path, stop: str) -> None:
+    """Every file that a killed training left, with one bit changed."""
+
+    class Killed(Exception):
+        pass
+
+    def killer(fraction: float, message: str) -> None:
+        if stop in message:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_ivectors(fake_speech(), tmp_path / "stopped", TRAINING, killer)
+    told = 0
+    for path in sorted((tmp_path / "stopped").rglob("*.safetensors")):
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        try:
+            train_ivectors(fake_speech(), tmp_path / "stopped", TRAINING, killer)
+        except DataError as error:
+            assert "checksum differs" in str(error) and "delete" in str(error)
+            told += 1
+        except Killed:  # what is left does not read this file any more
+            pass
+        path.write_bytes(content)
+    assert told >= 2
+
+
 def test_labels_give_another_projection(tmp_path: Path) -> None:
     plain = fake_speech()
     labelled = replace(plain, labels=lambda name: torch.arange(len(plain.mfcc(name))) % 9)

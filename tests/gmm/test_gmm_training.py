@@ -150,6 +150,12 @@ def test_alignments_survive_the_disk_and_refuse_damage(mono, tmp_path):
         assert alignment.score == pytest.approx(mono.alignments[name].score)
     write_alignments(path, {})
     assert read_alignments(path) == {}
+    write_alignments(path, mono.alignments)
+    content = bytearray(path.read_bytes())
+    content[-40] ^= 1  # some pdf or score, in a file that is otherwise whole
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="checksum differs"):
+        read_alignments(path)
     path.write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ")
     with pytest.raises(DataError, match="no alignments"):
         read_alignments(path)

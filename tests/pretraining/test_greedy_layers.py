@@ -120,6 +120,16 @@ def test_what_was_stopped_after_a_layer_goes_on_to_the_same_layers(tmp_path: Pat
     torch.testing.assert_close(begun.mean, pool().mean)
 
 
+def test_damaged_layers_are_not_gone_on_from(tmp_path: Path) -> None:
+    path = tmp_path / "layers.safetensors"
+    pretrain_layers(pool(), SMALL).save(path)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="its checksum differs"):
+        LayerStack.load(path)
+
+
 def test_files_that_hold_no_layers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="asr pretrain"):
         LayerStack.load(tmp_path / "none.safetensors")

@@ -1,4 +1,4 @@
-"""The recipes on published corpora: their data stage on real speech, and the download."""
+"""The recipes on published corpora: their data stages on real speech, and the download."""
 
 from __future__ import annotations
 
@@ -39,6 +39,23 @@ def test_data_stage_on_real_speech(tmp_path: Path) -> None:
     plain = (tmp_path / "data/pansori/test.plain").read_text().splitlines()
     assert len(plain) == 203  # of 229, as ../shared/README.md counts them
     assert (tmp_path / "marks/leaks-pansori-train.done").exists()
+
+
+@pytest.mark.skipif(not (SPEECH / "splits.json").exists(), reason="needs ../shared/speech")
+def test_half_an_hour_with_texts_and_the_rest_without(tmp_path: Path) -> None:
+    options = ("--corpus", str(SPEECH), "--work", str(tmp_path), "--minutes", "2")
+    made = bash("recipes/pretraining/run.sh", *options, "--stop-stage", "1")
+    assert made.returncode == 0, made.stderr
+    for corpus in ("emotiontts", "pansori"):
+        folder = tmp_path / "data" / corpus
+        ids = {
+            part: {line.split()[0] for line in (folder / part / "text").read_text().splitlines()}
+            for part in ("all", "train", "rest")
+        }
+        assert 5 < len(ids["train"]) < 40 and not ids["train"] & ids["rest"]
+        assert ids["train"] | ids["rest"] == ids["all"]
+    refused = bash("recipes/pretraining/run.sh", "--sets", "test")
+    assert refused.returncode == 2 and "there is no option --sets" in refused.stderr
 
 
 def test_a_corpus_that_is_not_there_is_named(tmp_path: Path) -> None:
