@@ -163,7 +163,9 @@ def _chain_config(args: argparse.Namespace) -> ChainConfig:
 
     config, network = ChainConfig(), _network(args.network)
     if args.encoder is not None and network.get("kind", TOP) == TOP:
-        config = ChainConfig.for_encoder(**given({"layers": network.get("layers")}))
+        config = ChainConfig.for_encoder(
+            **given({name: network.get(name) for name in ("layers", "mixed")})
+        )
     changes = given({"leaves": args.leaves, "scale": args.scale})
     if network:
         changes["network"] = {**config.network, **network} if "kind" not in network else network
