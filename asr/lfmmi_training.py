@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from asr.chain.denominator import denominator
 from asr.chain.objective import LfMmiConfig
 from asr.chain.phone_lm import PhoneLmConfig, estimate_phone_lm
 from asr.chain.training import LfMmiObjective
+from asr.data.conditions import ConditionsConfig
 from asr.errors import DataError, UsageError
 from asr.graph.emissions import Emissions
 from asr.progress import Progress
@@ -36,12 +38,15 @@ class LfMmiTrainingConfig:
         training: of the trainer.
         lfmmi: of the objective.
         phone_lm: of the denominator.
+        augment: copies of the training speech in rooms, noise and the like, each at one of the
+            speeds.
     """
 
     speeds: tuple[float, ...] = (1.0, 0.9, 1.1)
     training: TrainConfig = field(default_factory=TrainConfig)
     lfmmi: LfMmiConfig = field(default_factory=LfMmiConfig)
     phone_lm: PhoneLmConfig = field(default_factory=PhoneLmConfig)
+    augment: ConditionsConfig = field(default_factory=ConditionsConfig)
 
     def __post_init__(self) -> None:
         if 1.0 not in self.speeds or not all(0.5 <= speed <= 2.0 for speed in self.speeds):
@@ -53,7 +58,7 @@ class TrainingReport:
     """How it went.
 
     Attributes:
-        utterances: trained on (each speed counted once).
+        utterances: trained on (however many variants there are of each).
         seconds: of speech in them.
         unused: id → why it was left out.
         denominator: states and edges of the denominator.
@@ -74,6 +79,7 @@ class TrainingReport:
             "seconds": round(self.seconds, 1),
             "left_out": len(self.unused),
             "speeds": list(config.speeds),
+            "augment": asdict(config.augment),
             "training": config.training.to_json(),
             "lfmmi": asdict(config.lfmmi),
             "phone_lm": asdict(config.phone_lm),
@@ -148,12 +154,14 @@ def train_lfmmi(
     told(unused)
     batches = MemoryBatches(examples, training.max_frames, training.seed)
     begin = {**origin, "data": fingerprint(examples, graph, network.state_dict())}
+    if config.augment.copies:
+        begin["augment"] = json.dumps(asdict(config.augment))
     summary = train(
         network, objective, batches, evaluations, training, work,
         lambda done, what: progress(0.35 + 0.6 * done, what), device, begin,
     )  # fmt: skip
     used = [one for one in data.kept if one.id not in unused]
-    seconds = sum(len(one.inputs[1.0][0]) for one in used) * data.speech.frame_shift
+    seconds = sum(len(one.plain[0]) for one in used) * data.speech.frame_shift
     return TrainingReport(len(used), seconds, unused, (graph.states, graph.edges), summary)
 
 

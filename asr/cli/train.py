@@ -17,6 +17,7 @@ from asr.errors import UsageError
 
 if TYPE_CHECKING:
     from asr.chain_training import ChainConfig
+    from asr.data.conditions import ConditionsConfig
     from asr.encoders.whisper import WhisperEncoder
     from asr.finetuning import FinetuneConfig
     from asr.lfmmi_training import TrainingReport
@@ -75,6 +76,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                              " docs/training.md)")
     parser.add_argument("--speeds", metavar="S,S…",
                         help="at which the speech is played (1,0.9,1.1); 1 for none other")
+    parser.add_argument("--augment", metavar="N", type=int,
+                        help="also train on so many copies of each utterance in simulated rooms,"
+                             " noise, babble and telephones (0)")
+    parser.add_argument("--augment-options", metavar="FILE", type=Path,
+                        help="JSON with how often and how loud"
+                             " (asr.data.conditions.ConditionsConfig)")
     parser.add_argument("--name", metavar="TEXT", help="of the new model")
     add_trainer_options(
         parser, "3; a new network: 6", "3e-4; a new network: 1e-3; it falls to a tenth", 6000
@@ -144,24 +151,39 @@ def _encoder(args: argparse.Namespace) -> WhisperEncoder | None:
     return None if args.encoder is None else load_encoder(args.encoder, args.device)
 
 
-def _network(path: Path | None) -> dict[str, Any]:
-    """What --network describes; nothing if it was not given."""
+def _options(option: str, path: Path | None, such_as: str) -> dict[str, Any]:
+    """The JSON object in the file of an option; nothing if it was not given."""
     if path is None:
         return {}
     try:
-        network = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"--network {path} is not JSON ({error})") from error
-    if not isinstance(network, dict):
-        raise UsageError(f'--network {path} is not an object such as {{"kind": "tdnnf"}}')
-    return network
+        raise UsageError(f"{option} {path} is not JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{option} {path} is not an object such as {such_as}")
+    return found
+
+
+def _conditions(args: argparse.Namespace) -> ConditionsConfig:
+    """Of --augment and --augment-options."""
+    from asr.data.conditions import ConditionsConfig
+
+    options = _options("--augment-options", args.augment_options, '{"rooms": 0.5}')
+    if options and args.augment is None and not options.get("copies"):
+        raise UsageError("--augment-options say how copies sound: say how many with --augment N")
+    options |= given({"copies": args.augment})
+    try:
+        return ConditionsConfig(**options)
+    except TypeError as error:
+        raise UsageError(f"--augment-options cannot be understood: {error}") from None
 
 
 def _chain_config(args: argparse.Namespace) -> ChainConfig:
     from asr.acoustic.encoder_top import TOP
     from asr.chain_training import ChainConfig
 
-    config, network = ChainConfig(), _network(args.network)
+    config = ChainConfig()
+    network = _options("--network", args.network, '{"kind": "tdnnf"}')
     if args.encoder is not None and network.get("kind", TOP) == TOP:
         config = ChainConfig.for_encoder(
             **given({name: network.get(name) for name in ("layers", "mixed")})
@@ -178,6 +200,7 @@ def _changed(config: AnyConfig, args: argparse.Namespace) -> AnyConfig:
     changes: dict[str, Any] = {"training": trainer_config(config.training, args)}
     if args.speeds is not None:
         changes["speeds"] = _speeds(args.speeds)
+    changes["augment"] = _conditions(args)
     return dataclasses.replace(config, **changes)
 
 
