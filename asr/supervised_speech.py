@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -218,14 +218,13 @@ class SupervisedSpeech:
 
 
 def fingerprint(
-    examples: Sequence[Example], denominator: HmmGraph, weights: Mapping[str, Tensor]
+    examples: Sequence[Example], denominator: Sequence[NDArray[Any]], weights: Mapping[str, Tensor]
 ) -> str:
     """SHA-256 of what a training begins with: a run goes on only with the same."""
     digest = hashlib.sha256()
     for example in examples:
         digest.update(f"{example.id} {example.frames}\n".encode())
-        graph: HmmGraph = example.target.graph
-        for array in graph:
+        for array in example.target.identity():
             digest.update(np.ascontiguousarray(array).tobytes())
     for array in denominator:
         digest.update(np.ascontiguousarray(array).tobytes())

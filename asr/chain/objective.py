@@ -161,8 +161,13 @@ class MmiResult:
 
     def attached(self, outputs: Tensor) -> Tensor:
         """numerator − denominator as a scalar whose gradient by ``outputs`` is ``gradient``."""
-        value: Tensor = _Attached.apply(outputs, self.gradient, self.numerator - self.denominator)
-        return value
+        return attached(outputs, self.gradient, self.numerator - self.denominator)
+
+
+def attached(outputs: Tensor, gradient: Tensor, value: float) -> Tensor:
+    """A scalar of this value whose gradient by ``outputs`` is ``gradient``."""
+    scalar: Tensor = _Attached.apply(outputs, gradient, value)
+    return scalar
 
 
 class _Attached(torch.autograd.Function):

@@ -44,11 +44,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("data", metavar="DATA", nargs="+", help=DATA_HELP)
     parser.add_argument("output", metavar="OUT", type=Path, help="folder of the new model")
-    begin = parser.add_mutually_exclusive_group(required=True)
+    begin = parser.add_mutually_exclusive_group()
     begin.add_argument("--init", metavar="NAME|DIR",
                        help="the model that is trained on: by name (ko), or a bundle's folder")
     begin.add_argument("--system", metavar="DIR", type=Path,
                        help="a GMM system of the same speech, for a network from random weights")
+    begin.add_argument("--objective", choices=["ctc"],
+                       help="ctc: train a network from random weights by CTC, a baseline that"
+                            " needs no GMM system")
     parser.add_argument("--dev", metavar="DATA", nargs="+", default=[],
                         help="the weights that do best on these are kept")
     parser.add_argument("--guard", metavar="DATA", nargs="+", default=[],
@@ -120,6 +123,14 @@ def run(args: argparse.Namespace) -> int:
                 open_bundle(resolve(args.init)), speech, args.output, work, guard=guard,
                 config=_changed(FinetuneConfig(), args), **common,
             )  # fmt: skip
+        elif args.objective == "ctc":
+            from asr.ctc_training import train_ctc
+
+            del common["phone_text"]
+            report = train_ctc(
+                speech, args.output, work, lm=args.lm, ivectors=args.ivectors,
+                encoder=_encoder(args), config=_chain_config(args), **common,
+            )  # fmt: skip
         else:
             report = train_chain(
                 args.system, speech, args.output, work, lm=args.lm, ivectors=args.ivectors,
@@ -135,6 +146,14 @@ _NEW_ONLY = ("network", "leaves", "lm", "ivectors", "pretrained", "encoder", "sc
 
 def _check_options(args: argparse.Namespace) -> None:
     """Refuse options that would say nothing."""
+    if args.objective is not None:
+        for name in ("leaves", "pretrained", "phone_text", "guard"):
+            if getattr(args, name):
+                option = "--" + name.replace("_", "-")
+                raise UsageError(f"{option} is for LF-MMI: leave it out with --objective ctc")
+    elif args.init is None and args.system is None:
+        raise UsageError("say what to begin with: --init a model, --system a GMM system, or"
+                         " --objective ctc")  # fmt: skip
     if args.init is not None:
         for name in _NEW_ONLY:
             if getattr(args, name) is not None:
@@ -229,11 +248,12 @@ def _told(report: TrainingReport) -> str:
     lines = [
         f"trained on {report.utterances} utterances, {report.seconds / 3600:.2f} h;"
         f" {len(report.unused)} left out",
-        f"denominator: {report.denominator[0]} states, {report.denominator[1]} edges",
         f"{summary.step} steps in {summary.seconds:.0f} s; weights of"
         f" {'step ' + str(summary.chosen_step) if summary.chosen_step >= 0 else 'several steps'}",
         *(f"{name}: {value:.4f}" for name, value in sorted(summary.metrics.items())),
     ]
+    if report.denominator[0]:
+        lines.insert(1, "denominator: {} states, {} edges".format(*report.denominator))
     if summary.failed:
         lines.append(f"{summary.failed} times an utterance could not be used (too short)")
     if summary.stopped:
