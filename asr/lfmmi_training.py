@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 
 from asr.acoustic.network import AcousticNetwork
 from asr.chain.denominator import denominator
+from asr.chain.hmm_graph import HmmGraph
 from asr.chain.objective import LfMmiConfig
 from asr.chain.phone_lm import PhoneLmConfig, estimate_phone_lm
 from asr.chain.training import LfMmiObjective
@@ -20,6 +21,7 @@ from asr.errors import DataError, UsageError
 from asr.graph.emissions import Emissions
 from asr.progress import Progress
 from asr.supervised_speech import SupervisedSpeech, SupervisedUtterance, fingerprint, told
+from asr.training.batch import Example
 from asr.training.config import TrainConfig
 from asr.training.evaluation import DevSet, Evaluation, watching
 from asr.training.source import MemoryBatches
@@ -118,6 +120,7 @@ def train_lfmmi(
     origin: Mapping[str, str],
     progress: Progress,
     device: torch.device | str,
+    taught: Callable[[list[Example], HmmGraph], list[Example]] | None = None,
 ) -> TrainingReport:
     """Train a network in place.
 
@@ -125,6 +128,7 @@ def train_lfmmi(
         emissions: the network's pdfs by phone.
         work: folder of checkpoints; a run that was killed goes on from there.
         origin: what the network begins as; a run goes on only with the same.
+        taught: from the examples and the denominator to those that are trained on in their place.
 
     Raises:
         DataError: no utterance can be used.
@@ -140,6 +144,8 @@ def train_lfmmi(
     examples = data.speech.examples(aligned, lm, 0.0, unused)
     if not examples:
         raise nothing_left(len(data.kept), unused)
+    if taught is not None:
+        examples = taught(examples, graph)
     sets = {name: found for name, found in data.sets.items() if found}
     training = watching(config.training, sets)
     evaluations: dict[str, Evaluation] = {

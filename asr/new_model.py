@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,7 @@ class NewModel:
         lm: language model.
         ivectors: a bundle with the front end's extractor, or None.
         scale: weight of the network's scores in the search.
+        sections: of the bundle, that are another model's: that of its tree, graph and lm.
     """
 
     network: AcousticNetwork
@@ -124,6 +125,7 @@ class NewModel:
     lm: LmAutomaton
     ivectors: Path | None
     scale: float
+    sections: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_model(
@@ -152,6 +154,7 @@ def write_model(
         "confidence": asdict(ConfidenceConfig()),
         "rescoring": asdict(RescoringConfig()),
         "training": [dict(history)],
+        **model.sections,
     }
     if model.ivectors is not None:
         params, options, _ = read_extractor(model.ivectors)

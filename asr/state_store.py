@@ -13,6 +13,7 @@ import shutil
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,15 +40,18 @@ class _Entry:
 
 
 class StateStore:
-    """Float16 arrays [T, dim] by key. For one process.
+    """Arrays [T, dim] of two bytes a number by key. For one process.
 
     Args:
         folder: made if it is not there; for one kind of features alone.
         dim: their width.
+        dtype: of the numbers.
     """
 
-    def __init__(self, folder: Path, dim: int) -> None:
-        self.folder, self.dim = folder, dim
+    def __init__(
+        self, folder: Path, dim: int, dtype: type[np.float16 | np.int16] = np.float16
+    ) -> None:
+        self.folder, self.dim, self._dtype = folder, dim, dtype
         folder.mkdir(parents=True, exist_ok=True)
         self._maps: dict[int, NDArray[np.uint8]] = {}
         self._end_line()
@@ -59,7 +63,7 @@ class StateStore:
         )
 
     def find(self, key: str) -> Tensor | None:
-        """Float16 [T, dim], read when it is used; None where there is none, or it was damaged."""
+        """[T, dim], read when it is used; None where there is none, or it was damaged."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -69,12 +73,13 @@ class StateStore:
         return self._tensor(entry)
 
     def keep(self, key: str, features: Tensor) -> Tensor:
-        """Store float [T, dim] and return it as :meth:`find` will.
+        """Store numbers [T, dim] and return them as :meth:`find` will.
 
         Raises:
             DataError: the disk is full, or the features are beyond float16.
         """
-        array = np.ascontiguousarray(features.half().cpu().numpy())
+        with np.errstate(over="ignore"):
+            array = np.ascontiguousarray(features.cpu().numpy(), self._dtype)
         if not np.isfinite(array).all():
             raise DataError("its features are beyond what float16 holds")
         entry = self._placed(key, array)
@@ -95,7 +100,7 @@ class StateStore:
         self._maps.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _placed(self, key: str, array: NDArray[np.float16]) -> _Entry:
+    def _placed(self, key: str, array: NDArray[Any]) -> _Entry:
         """Where a new entry goes: at the end of the last file, or into a new one."""
         if self._end and self._end + array.nbytes > SHARD_BYTES:
             self._shard, self._end = self._shard + 1, 0
@@ -109,7 +114,7 @@ class StateStore:
         return entry
 
     def _tensor(self, entry: _Entry) -> Tensor:
-        array = self._bytes(entry).view(np.float16).reshape(entry.frames, self.dim)
+        array = self._bytes(entry).view(self._dtype).reshape(entry.frames, self.dim)
         return torch.from_numpy(array)
 
     def _bytes(self, entry: _Entry) -> NDArray[np.uint8]:
@@ -138,7 +143,7 @@ class StateStore:
                 index.write("\n")
 
     def _path(self, shard: int) -> Path:
-        return self.folder / f"{shard:04d}.f16"
+        return self.folder / f"{shard:04d}.bin"
 
     def _size(self, frames: int) -> int:
         return 2 * self.dim * frames

@@ -84,9 +84,13 @@ def state_store(front_end: FrontEnd, work: Path) -> StateStore | None:
     """
     if not isinstance(front_end, EncoderFrontEnd):
         return None
-    identity = hashlib.sha256(json.dumps(front_end.section(), sort_keys=True).encode())
-    folder = f"{identity.hexdigest()[:12]}-{os.environ.get('RANK', '0')}"
+    folder = process_folder(json.dumps(front_end.section(), sort_keys=True))
     return StateStore(work / STATES_FOLDER / folder, front_end.dim)
+
+
+def process_folder(what: str) -> str:
+    """Name of this process's own folder for something."""
+    return f"{hashlib.sha256(what.encode()).hexdigest()[:12]}-{os.environ.get('RANK', '0')}"
 
 
 class Counter:

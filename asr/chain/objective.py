@@ -11,10 +11,11 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from asr.chain.batched import BatchSums, JoinedGraphs, batch_sums, joined
@@ -49,6 +50,16 @@ class LfMmiConfig:
             raise UsageError(f"batched is {self.batched!r}; choose cuda, always or never")
 
 
+class Target(Protocol):
+    """What an utterance is trained for: a graph of what was said, or what a teacher heard."""
+
+    def add(
+        self, scores: NDArray[np.floating], posteriors: NDArray[np.floating], factor: float
+    ) -> float:
+        """As :meth:`PreparedGraph.add`."""
+        ...
+
+
 class LfMmiLoss:
     """The denominator with its options: differences of log-probabilities and their gradients."""
 
@@ -59,7 +70,7 @@ class LfMmiLoss:
         self._joined: tuple[tuple[int, torch.device], JoinedGraphs] | None = None
 
     def __call__(
-        self, outputs: Tensor, lengths: Tensor, numerators: Sequence[PreparedGraph]
+        self, outputs: Tensor, lengths: Tensor, numerators: Sequence[Target]
     ) -> MmiResult:
         """Of a batch.
 
@@ -88,7 +99,7 @@ class LfMmiLoss:
         )
 
     def _in_torch(
-        self, outputs: Tensor, lengths: Tensor, numerators: Sequence[PreparedGraph]
+        self, outputs: Tensor, lengths: Tensor, numerators: Sequence[Target]
     ) -> tuple[BatchSums, BatchSums]:
         """On the outputs' device."""
         kind = torch.float64  # float32 runs out of range where scores lie far apart
@@ -96,11 +107,15 @@ class LfMmiLoss:
         if self._joined is None or self._joined[0] != (count, outputs.device):
             graphs = joined([self._denominator] * count, outputs.device, kind)
             self._joined = ((count, outputs.device), graphs)
-        said = batch_sums(joined(numerators, outputs.device, kind), outputs, lengths)
+        graphs_alone = [one for one in numerators if isinstance(one, PreparedGraph)]
+        if len(graphs_alone) == count:
+            said = batch_sums(joined(graphs_alone, outputs.device, kind), outputs, lengths)
+        else:  # small beside the denominator
+            said = _added(outputs, lengths, numerators)
         return said, batch_sums(self._joined[1], outputs, lengths)
 
     def _in_kernels(
-        self, outputs: Tensor, lengths: Tensor, numerators: Sequence[PreparedGraph]
+        self, outputs: Tensor, lengths: Tensor, numerators: Sequence[Target]
     ) -> tuple[BatchSums, BatchSums]:
         """On the CPU, in float64, an utterance a thread."""
         rows = outputs.detach().cpu().numpy()
@@ -126,6 +141,22 @@ class LfMmiLoss:
             BatchSums(pairs[:, 0], torch.from_numpy(said)),
             BatchSums(pairs[:, 1], torch.from_numpy(others)),
         )
+
+
+def _added(outputs: Tensor, lengths: Tensor, targets: Sequence[Target]) -> BatchSums:
+    """Of targets of any kind, one after the other on the CPU."""
+    rows = outputs.detach().double().cpu().numpy()
+    posteriors = np.zeros_like(rows)
+    logprobs = [
+        target.add(np.ascontiguousarray(row[:length]), into[:length], 1.0)
+        for target, row, into, length in zip(
+            targets, rows, posteriors, lengths.tolist(), strict=True
+        )
+    ]
+    return BatchSums(
+        torch.tensor(logprobs, dtype=torch.float64, device=outputs.device),
+        torch.from_numpy(posteriors).to(outputs.device),
+    )
 
 
 def _not_finite(outputs: Tensor, lengths: Tensor) -> MmiResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,17 +13,23 @@ from asr.cli.options import given
 from asr.cli.outputs import check_bundle_output, work_folder
 from asr.cli.progress import shown_progress
 from asr.cli.speech_data import DATA_HELP, spoken_sounds
-from asr.cli.trainer_options import add_trainer_options, check_disjoint, trainer_config
+from asr.cli.trainer_options import (
+    add_trainer_options,
+    check_disjoint,
+    refuse_shared,
+    trainer_config,
+)
 from asr.errors import UsageError
 
 if TYPE_CHECKING:
     from asr.chain_training import ChainConfig
     from asr.data.conditions import ConditionsConfig
+    from asr.distillation import DistillConfig
     from asr.encoders.whisper import WhisperEncoder
     from asr.finetuning import FinetuneConfig
     from asr.lfmmi_training import TrainingReport
 
-    AnyConfig = TypeVar("AnyConfig", ChainConfig, FinetuneConfig)
+    AnyConfig = TypeVar("AnyConfig", ChainConfig, DistillConfig, FinetuneConfig)
 
 MOST_SENTENCES = 6000
 """Of --phone-text; more change the phone n-gram little and make the denominator larger."""
@@ -52,6 +59,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     begin.add_argument("--objective", choices=["ctc"],
                        help="ctc: train a network from random weights by CTC, a baseline that"
                             " needs no GMM system")
+    begin.add_argument("--teacher", metavar="NAME|DIR",
+                       help="train a small network from random weights on what this model hears"
+                            " (and on the texts)")
     parser.add_argument("--dev", metavar="DATA", nargs="+", default=[],
                         help="the weights that do best on these are kept")
     parser.add_argument("--guard", metavar="DATA", nargs="+", default=[],
@@ -73,6 +83,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                           " its upper layers learn on")
     new.add_argument("--pretrained", metavar="DIR", type=Path,
                      help="begin with what `asr pretrain --kind masked` has learnt (none)")
+    taught = parser.add_argument_group("a network that is taught (--teacher)")
+    taught.add_argument("--untranscribed", metavar="DATA", nargs="+", default=[],
+                        help="further speech for it, without texts")
+    taught.add_argument("--teacher-weight", metavar="X", type=float,
+                        help="of what the teacher heard, 0 to 1; the rest is of the text (0.5)")
     parser.add_argument("--phone-text", metavar="FILE", nargs="+", type=Path, default=[],
                         help="sentences, one a line, of what else people say: some thousands make"
                              " a better model where there are few hours of speech (see"
@@ -94,10 +109,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Train and write."""
     _check_options(args)
-    speech, dev, guard = (
-        spoken_sounds(names) if names else [] for names in (args.data, args.dev, args.guard)
+    speech, dev, guard, more = (
+        spoken_sounds(names) if names else []
+        for names in (args.data, args.dev, args.guard, args.untranscribed)
     )
     check_disjoint(speech, dev, guard)
+    check_disjoint(more, dev)
+    refuse_shared(speech, more, "is in DATA and in --untranscribed: give it once")
     check_bundle_output(args.output)
     phone_text = _sentences(args.phone_text)
     work = work_folder(args)
@@ -123,6 +141,13 @@ def run(args: argparse.Namespace) -> int:
                 open_bundle(resolve(args.init)), speech, args.output, work, guard=guard,
                 config=_changed(FinetuneConfig(), args), **common,
             )  # fmt: skip
+        elif args.teacher is not None:
+            from asr.distillation import distill
+
+            report = distill(
+                open_bundle(resolve(args.teacher)), speech, args.output, work, untranscribed=more,
+                ivectors=args.ivectors, config=_distill_config(args), **common,
+            )  # fmt: skip
         elif args.objective == "ctc":
             from asr.ctc_training import train_ctc
 
@@ -147,13 +172,17 @@ _NEW_ONLY = ("network", "leaves", "lm", "ivectors", "pretrained", "encoder", "sc
 def _check_options(args: argparse.Namespace) -> None:
     """Refuse options that would say nothing."""
     if args.objective is not None:
-        for name in ("leaves", "pretrained", "phone_text", "guard"):
-            if getattr(args, name):
-                option = "--" + name.replace("_", "-")
-                raise UsageError(f"{option} is for LF-MMI: leave it out with --objective ctc")
+        _refuse(args, ("leaves", "pretrained", "phone_text", "guard"),
+                "is for LF-MMI: leave it out with --objective ctc")  # fmt: skip
+    elif args.teacher is not None:
+        _refuse(args, ("leaves", "lm", "encoder", "pretrained", "guard"),
+                "does not go with --teacher: a student has its teacher's tree and language model,"
+                " hears MFCC and knows nothing yet")  # fmt: skip
     elif args.init is None and args.system is None:
-        raise UsageError("say what to begin with: --init a model, --system a GMM system, or"
-                         " --objective ctc")  # fmt: skip
+        raise UsageError("say what to begin with: --init a model, --system a GMM system, --teacher"
+                         " a model that teaches, or --objective ctc")  # fmt: skip
+    if args.teacher is None:
+        _refuse(args, ("untranscribed", "teacher_weight"), "is for --teacher: give one")
     if args.init is not None:
         for name in _NEW_ONLY:
             if getattr(args, name) is not None:
@@ -162,6 +191,12 @@ def _check_options(args: argparse.Namespace) -> None:
             raise UsageError("--guard chooses among the weights that --dev finds good: give --dev")
     elif args.guard:
         raise UsageError("--guard is what a model must not forget: a new one knows nothing")
+
+
+def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    for name in names:
+        if getattr(args, name) not in (None, []):
+            raise UsageError(f"--{name.replace('_', '-')} {why}")
 
 
 def _encoder(args: argparse.Namespace) -> WhisperEncoder | None:
@@ -212,6 +247,15 @@ def _chain_config(args: argparse.Namespace) -> ChainConfig:
         changes["network"] = {**config.network, **network} if "kind" not in network else network
     config = _changed(config, args)
     return dataclasses.replace(config, **changes)
+
+
+def _distill_config(args: argparse.Namespace) -> DistillConfig:
+    from asr.distillation import DistillConfig
+
+    changes: dict[str, Any] = given({"weight": args.teacher_weight, "scale": args.scale})
+    if args.network is not None:
+        changes["network"] = _options("--network", args.network, '{"kind": "tdnnf"}')
+    return dataclasses.replace(_changed(DistillConfig(), args), **changes)
 
 
 def _changed(config: AnyConfig, args: argparse.Namespace) -> AnyConfig:

@@ -21,7 +21,7 @@ def test_what_was_kept_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(state_store, "SHARD_BYTES", 20_000)
     store = StateStore(tmp_path / "s", 6)
     kept = {str(n): store.keep(str(n), features(100 * n, n)) for n in range(1, 20)}
-    assert len(list((tmp_path / "s").glob("*.f16"))) > 5
+    assert len(list((tmp_path / "s").glob("*.bin"))) > 5
     for again in (store, StateStore(tmp_path / "s", 6)):
         for name, one in kept.items():
             found = again.find(name)
@@ -41,7 +41,7 @@ def test_it_takes_what_it_holds_and_no_more(tmp_path: Path) -> None:
     store = StateStore(tmp_path, 6)
     for number in range(10):
         store.keep(str(number), features(1000, number))
-    on_disk = sum(512 * file.stat().st_blocks for file in tmp_path.glob("*.f16"))
+    on_disk = sum(512 * file.stat().st_blocks for file in tmp_path.glob("*.bin"))
     assert 120_000 <= on_disk <= 200_000
 
 
@@ -54,7 +54,7 @@ def test_what_was_cut_off_or_damaged_counts_as_lost(tmp_path: Path) -> None:
     again = StateStore(tmp_path, 6)
     assert again.find("a") is not None and again.find("b") is None
     again.keep("b", features(40, 3))
-    with open(tmp_path / "0000.f16", "r+b") as file:
+    with open(tmp_path / "0000.bin", "r+b") as file:
         os.pwrite(file.fileno(), b"\xff\xff\xff", 10)
     last = StateStore(tmp_path, 6)
     assert last.find("a") is None
