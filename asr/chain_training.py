@@ -7,7 +7,7 @@ phone, a third of the frames) and how the texts were said; the network begins fr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,8 @@ def train_chain(
     supervision = TextSupervision(hcl, automaton.vocabulary.ids)
     supervised = SupervisedSpeech(front_end, supervision, state_store(front_end, work))
     unused: dict[str, str] = {}
-    counter = Counter(progress, max(1, len(speech) + len(dev)))
+    heard_twice = len(dev) if config.augment.copies else 0
+    counter = Counter(progress, max(1, len(speech) + len(dev) + heard_twice))
     conditions = Conditions(config.augment, speech)
     variants = SoundVariants(config.speeds, conditions)
     kept = []
@@ -161,7 +162,7 @@ def train_chain(
             unused[one.id] = f"{system} has not aligned it"
     sets = {DEV: list(supervised.prepared(dev, AS_RECORDED, unused, counter))}
     if config.augment.copies:
-        noisy = SoundVariants((1.0,), Conditions(replace(config.augment, copies=1), speech), False)
+        noisy = SoundVariants((1.0,), conditions, plain=False)
         sets[NOISY] = list(supervised.prepared(dev, noisy, unused, counter))
     if not kept:
         raise nothing_left(len(speech), unused)

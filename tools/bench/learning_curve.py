@@ -64,6 +64,16 @@ class Plan:
         """Data directories of the dev splits."""
         return [self.work / "data" / f"{corpus}-dev" for corpus in self.corpora]
 
+    @property
+    def parts(self) -> list[Path]:
+        """Data directories of the train splits."""
+        return [self.work / "data" / f"{corpus}-train" for corpus in self.corpora]
+
+    @property
+    def whole(self) -> Path:
+        """The data directory that all sizes are drawn from."""
+        return self.work / "data" / "train" if len(self.parts) > 1 else self.parts[0]
+
     def data(self, minutes: float) -> Path:
         """The data directory of a size."""
         return self.work / "data" / f"train-{minutes:g}"
@@ -92,15 +102,14 @@ def data_stages(plan: Plan) -> Iterator[Stage]:
                  str(plan.root / "splits.json"), "--split", split, "--force"),
                 inputs=(plan.root / "splits.json",), outputs=(out,),
             )  # fmt: skip
-    parts = [plan.work / "data" / f"{corpus}-train" for corpus in plan.corpora]
-    out = plan.work / "data" / "train"
-    command = (*_PYTHON, "data", "combine", str(out), *map(str, parts), "--force")
-    yield Stage("combine", command, inputs=tuple(parts), outputs=(out,))
+    if len(plan.corpora) > 1:
+        command = (*_PYTHON, "data", "combine", str(plan.whole), *map(str, plan.parts), "--force")
+        yield Stage("combine", command, inputs=tuple(plan.parts), outputs=(plan.whole,))
 
 
 def size_stages(plan: Plan, minutes: float, systems: Sequence[str]) -> Iterator[Stage]:
     """Everything of one size, but for decoding."""
-    whole, data = plan.work / "data" / "train", plan.data(minutes)
+    whole, data = plan.whole, plan.data(minutes)
     yield Stage(
         f"data-{minutes:g}",
         (*_PYTHON, "data", "subset", str(whole), str(data), "--size", f"{round(60 * minutes)}s",
