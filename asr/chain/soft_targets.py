@@ -56,7 +56,9 @@ class SoftTarget:
     def add(
         self, scores: NDArray[np.floating], posteriors: NDArray[np.floating], factor: float
     ) -> float:
-        """As :meth:`PreparedGraph.add`: Σ posterior · score, for a log-probability.
+        """As :meth:`PreparedGraph.add`: Σ posterior · score in place of a log-probability.
+
+        That lacks the graph's weights on the teacher's paths, which no score changes.
 
         Scores of another number of frames than the teacher's (of a front end that begins or ends
         a little earlier) take those of the same place, the last of them from there on.
