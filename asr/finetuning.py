@@ -19,6 +19,7 @@ from asr.acoustic.scorer import AcousticScorer
 from asr.bundle import ACOUSTIC_FILE, GRAPH_FILE, Bundle, write_bundle
 from asr.chain.objective import LfMmiConfig
 from asr.chain.supervision import TextSupervision
+from asr.data.conditions import Conditions
 from asr.errors import DataError
 from asr.graph.hcl import HclGraph
 from asr.graph_building import attributions, read_emissions, trained_further
@@ -30,7 +31,14 @@ from asr.lfmmi_training import (
     train_lfmmi,
 )
 from asr.progress import Progress, silent
-from asr.supervised_speech import Counter, SpokenText, SupervisedSpeech, SupervisedUtterance
+from asr.sound_variants import AS_RECORDED, SoundVariants
+from asr.supervised_speech import (
+    Counter,
+    SpokenText,
+    SupervisedSpeech,
+    SupervisedUtterance,
+    state_store,
+)
 from asr.training.batch import Example, collate
 from asr.training.config import TrainConfig
 from asr.training.distributed import is_first_process
@@ -88,13 +96,16 @@ def finetune(
         ModelError: a model of another kind.
     """
     config = config or FinetuneConfig()
-    parts = Parts(bundle, device)
+    parts = Parts(bundle, device, work)
     unused: dict[str, str] = {}
     counter = Counter(progress, max(1, len(speech) + len(dev) + len(guard)))
-    kept = list(parts.prepared(speech, config.speeds, unused, counter))
+    conditions = Conditions(config.augment, speech)
+    kept = list(
+        parts.prepared(speech, SoundVariants(config.speeds, conditions), unused, counter)
+    )
     sets = {
-        DEV: list(parts.prepared(dev, (1.0,), unused, counter)),
-        GUARD: list(parts.prepared(guard, (1.0,), unused, counter)),
+        DEV: list(parts.prepared(dev, AS_RECORDED, unused, counter)),
+        GUARD: list(parts.prepared(guard, AS_RECORDED, unused, counter)),
     }
     if not kept:
         raise nothing_left(len(speech), unused)
@@ -112,21 +123,23 @@ def finetune(
     progress(0.97, "writing the model")
     if is_first_process():
         _write(bundle, network.cpu(), out, report, config, name, (licence, attribution))
+    parts.forget()
     progress(1.0, "done")
     return report
 
 
 class Parts(SupervisedSpeech):
-    """What is needed of a bundle."""
+    """What is needed of a bundle; ``work`` keeps what an encoder hears, as :func:`state_store`."""
 
-    def __init__(self, bundle: Bundle, device: str) -> None:
+    def __init__(self, bundle: Bundle, device: str, work: Path | None = None) -> None:
         sections = bundle.manifest.sections
         scorer = AcousticScorer.from_bundle(bundle, device)
         hcl = HclGraph.from_tensors(
             {k: v for k, v in bundle.tensors(GRAPH_FILE).items() if k != "lookahead"}
         )
         units = {unit: number for number, unit in enumerate(sections["lm"]["units"])}
-        super().__init__(scorer.front_end, TextSupervision(hcl, units))
+        store = None if work is None else state_store(scorer.front_end, work)
+        super().__init__(scorer.front_end, TextSupervision(hcl, units), store)
         self.network, self._scale, self._device = scorer.network, scorer.scale, device
 
     @torch.inference_mode()
@@ -136,7 +149,7 @@ class Parts(SupervisedSpeech):
         """The phones of each utterance, as the model that we begin with hears them."""
         phones = {}
         for utterance in utterances:
-            batch = collate([Example(utterance.id, *utterance.inputs[1.0])]).to(self._device)
+            batch = collate([Example(utterance.id, *utterance.plain)]).to(self._device)
             outputs, _ = self.network(batch.feats, batch.ivectors)
             scores = np.ascontiguousarray(outputs[0].cpu().numpy() * self._scale)
             try:

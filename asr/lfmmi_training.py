@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,16 @@ import torch
 
 from asr.acoustic.network import AcousticNetwork
 from asr.chain.denominator import denominator
+from asr.chain.hmm_graph import HmmGraph
 from asr.chain.objective import LfMmiConfig
 from asr.chain.phone_lm import PhoneLmConfig, estimate_phone_lm
 from asr.chain.training import LfMmiObjective
+from asr.data.conditions import ConditionsConfig
 from asr.errors import DataError, UsageError
 from asr.graph.emissions import Emissions
 from asr.progress import Progress
 from asr.supervised_speech import SupervisedSpeech, SupervisedUtterance, fingerprint, told
+from asr.training.batch import Example
 from asr.training.config import TrainConfig
 from asr.training.evaluation import DevSet, Evaluation, watching
 from asr.training.source import MemoryBatches
@@ -36,12 +40,15 @@ class LfMmiTrainingConfig:
         training: of the trainer.
         lfmmi: of the objective.
         phone_lm: of the denominator.
+        augment: copies of the training speech in rooms, noise and the like, each at one of the
+            speeds.
     """
 
     speeds: tuple[float, ...] = (1.0, 0.9, 1.1)
     training: TrainConfig = field(default_factory=TrainConfig)
     lfmmi: LfMmiConfig = field(default_factory=LfMmiConfig)
     phone_lm: PhoneLmConfig = field(default_factory=PhoneLmConfig)
+    augment: ConditionsConfig = field(default_factory=ConditionsConfig)
 
     def __post_init__(self) -> None:
         if 1.0 not in self.speeds or not all(0.5 <= speed <= 2.0 for speed in self.speeds):
@@ -53,7 +60,7 @@ class TrainingReport:
     """How it went.
 
     Attributes:
-        utterances: trained on (each speed counted once).
+        utterances: trained on (however many variants there are of each).
         seconds: of speech in them.
         unused: id → why it was left out.
         denominator: states and edges of the denominator.
@@ -74,6 +81,7 @@ class TrainingReport:
             "seconds": round(self.seconds, 1),
             "left_out": len(self.unused),
             "speeds": list(config.speeds),
+            "augment": asdict(config.augment),
             "training": config.training.to_json(),
             "lfmmi": asdict(config.lfmmi),
             "phone_lm": asdict(config.phone_lm),
@@ -112,6 +120,7 @@ def train_lfmmi(
     origin: Mapping[str, str],
     progress: Progress,
     device: torch.device | str,
+    taught: Callable[[list[Example], HmmGraph], list[Example]] | None = None,
 ) -> TrainingReport:
     """Train a network in place.
 
@@ -119,6 +128,7 @@ def train_lfmmi(
         emissions: the network's pdfs by phone.
         work: folder of checkpoints; a run that was killed goes on from there.
         origin: what the network begins as; a run goes on only with the same.
+        taught: from the examples and the denominator to those that are trained on in their place.
 
     Raises:
         DataError: no utterance can be used.
@@ -134,6 +144,8 @@ def train_lfmmi(
     examples = data.speech.examples(aligned, lm, 0.0, unused)
     if not examples:
         raise nothing_left(len(data.kept), unused)
+    if taught is not None:
+        examples = taught(examples, graph)
     sets = {name: found for name, found in data.sets.items() if found}
     training = watching(config.training, sets)
     evaluations: dict[str, Evaluation] = {
@@ -150,12 +162,14 @@ def train_lfmmi(
     begin = {**origin, "data": fingerprint(examples, graph, network.state_dict())}
     if config.lfmmi.smbr:  # another loss: its best weights are not comparable
         begin["objective"] = f"{config.lfmmi.mmi:g} MMI + {config.lfmmi.smbr:g} sMBR"
+    if config.augment.copies:
+        begin["augment"] = json.dumps(asdict(config.augment))
     summary = train(
         network, objective, batches, evaluations, training, work,
         lambda done, what: progress(0.35 + 0.6 * done, what), device, begin,
     )  # fmt: skip
     used = [one for one in data.kept if one.id not in unused]
-    seconds = sum(len(one.inputs[1.0][0]) for one in used) * data.speech.frame_shift
+    seconds = sum(len(one.plain[0]) for one in used) * data.speech.frame_shift
     return TrainingReport(len(used), seconds, unused, (graph.states, graph.edges), summary)
 
 

@@ -32,9 +32,12 @@ class SpeechEncoder(Protocol):
     shortest: int
 
     def encode(
-        self, sounds: Sequence[NDArray[np.float32]], layers: int
+        self, sounds: Sequence[NDArray[np.float32]], layers: int, side_by_side: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """The states behind the first ``layers`` blocks: float32 [B, T, dim], int64 [B] of each."""
+        """The states behind the first ``layers`` blocks, and behind ``side_by_side`` − 1 fewer.
+
+        Float32 [B, T, side_by_side · dim], those behind the most blocks last; int64 [B] of each.
+        """
         ...
 
     def upper_blocks(self, count: int) -> dict[str, Tensor]:
@@ -57,6 +60,8 @@ class EncoderFrontEnd:
     Args:
         encoder: on the device where it shall run.
         layers: blocks of it that are computed; None: all. The network may hold others.
+        mixed: so many states are given side by side, behind the last of these blocks and behind
+            those before it (0 blocks: what enters the first), for a network that sums them.
 
     Raises:
         ValueError: it has not so many.
@@ -64,19 +69,24 @@ class EncoderFrontEnd:
 
     ivector_dim = 0
 
-    def __init__(self, encoder: SpeechEncoder, layers: int | None = None) -> None:
+    def __init__(
+        self, encoder: SpeechEncoder, layers: int | None = None, mixed: int = 1
+    ) -> None:
         self.encoder = encoder
         self.layers = encoder.layers if layers is None else layers
         if not 0 <= self.layers <= encoder.layers:
             raise ValueError(f"the encoder has {encoder.layers} layers, not {layers}")
-        self.dim = encoder.dim
+        if not 1 <= mixed <= self.layers + 1:
+            raise ValueError(f"{self.layers} layers give {self.layers + 1} states, not {mixed}")
+        self.mixed = mixed
+        self.dim = mixed * encoder.dim
         self.sample_rate = encoder.sample_rate
         self.frame_shift = encoder.frame_shift
         self.shortest = encoder.shortest
 
     def inputs(self, samples: NDArray[np.float32]) -> tuple[Tensor, Tensor | None]:
         """See :class:`~asr.acoustic.front_end.FrontEnd`."""
-        states, _ = self.encoder.encode([samples], self.layers)
+        states, _ = self.encoder.encode([samples], self.layers, self.mixed)
         return states[0], None
 
     def batch(
@@ -86,7 +96,8 @@ class EncoderFrontEnd:
         long = [place for place, sound in enumerate(sounds) if len(sound) >= self.shortest]
         if not long:
             return None
-        states, counts = self.encoder.encode([sounds[place] for place in long], self.layers)
+        heard = [sounds[place] for place in long]
+        states, counts = self.encoder.encode(heard, self.layers, self.mixed)
         if len(long) == len(sounds):
             return states, counts, None
         rows = torch.tensor(long, device=states.device)
@@ -95,7 +106,8 @@ class EncoderFrontEnd:
 
     def section(self) -> dict[str, Any]:
         """See :class:`~asr.acoustic.front_end.FrontEnd`."""
-        return {"type": ENCODER, "encoder": self.encoder.reference(), "layers": self.layers}
+        section = {"type": ENCODER, "encoder": self.encoder.reference(), "layers": self.layers}
+        return section if self.mixed == 1 else {**section, "mixed": self.mixed}
 
     @classmethod
     def from_section(
@@ -120,4 +132,4 @@ class EncoderFrontEnd:
             encoder = find_encoder(section["encoder"], device)
         else:
             encoder = encoder_from(section["encoder"], weights, device)
-        return cls(encoder, int(section["layers"]))
+        return cls(encoder, int(section["layers"]), int(section.get("mixed", 1)))

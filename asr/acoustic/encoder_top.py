@@ -1,8 +1,9 @@
 """The upper blocks of a pre-trained encoder, which learn on, and a head that scores pdfs.
 
 The lower blocks stay as they are (:mod:`asr.acoustic.encoder_front_end`): their states are the
-features. Blocks are those of Whisper's encoder (A. Radford et al., "Robust speech recognition via
-large-scale weak supervision", 2022): layer norm before attention and before the feed-forward part.
+features, the last ones or a learned mean of several (:mod:`asr.acoustic.layer_mix`). Blocks are
+those of Whisper's encoder (A. Radford et al., "Robust speech recognition via large-scale weak
+supervision", 2022): layer norm before attention and before the feed-forward part.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asr.acoustic.heads import TwoHeaded, head_names
+from asr.acoustic.layer_mix import LayerMix
 from asr.acoustic.nnet import checked_lengths
 from asr.acoustic.transformer import TransformerBlock, inside_mask
 from asr.errors import ModelError, UsageError
@@ -27,10 +29,12 @@ class EncoderTopConfig:
     """Size of a network.
 
     Attributes:
-        feature_dim: width of the encoder's states.
+        feature_dim: width of the features, ``mixed`` times that of the encoder's states.
         num_pdfs: width of the output.
         ivector_dim: 0.
         layers: blocks of the encoder that learn; 0: the head alone.
+        mixed: states that the features hold side by side, behind so many of the lower blocks, and
+            whose learned mean is what enters; 1: those behind the last of them alone.
         heads: of attention.
         inner: width of the blocks' feed-forward part.
         dim: width of the head.
@@ -48,6 +52,7 @@ class EncoderTopConfig:
     num_pdfs: int
     ivector_dim: int = 0
     layers: int = 0
+    mixed: int = 1
     heads: int = 8
     inner: int = 2048
     dim: int = 384
@@ -64,7 +69,10 @@ class EncoderTopConfig:
         object.__setattr__(self, "kernels", tuple(self.kernels))
         if min(self.feature_dim, self.num_pdfs, self.dim, self.heads, self.inner) < 1:
             raise UsageError("the widths of an encoder's top must be at least 1")
-        if self.feature_dim % self.heads or self.layers < 0 or self.subsampling < 1:
+        if self.layers < 0 or self.subsampling < 1 or self.mixed < 1:
+            raise UsageError("an encoder's top has 0 layers or more; mixed and subsampling are 1"
+                             " or more")  # fmt: skip
+        if self.feature_dim % (self.mixed * self.heads):
             raise UsageError("the states' width must be a multiple of the number of heads")
         if any(kernel < 1 or kernel % 2 == 0 for kernel in self.kernels):
             raise UsageError("the kernels of an encoder's top must be odd")
@@ -87,7 +95,8 @@ class EncoderTop(TwoHeaded):
         self.config = config
         self.feature_dim, self.ivector_dim = config.feature_dim, 0
         self.num_pdfs, self.subsampling = config.num_pdfs, config.subsampling
-        width = config.feature_dim
+        width = config.feature_dim // config.mixed
+        self.mix = LayerMix(config.mixed, even=not config.layers) if config.mixed > 1 else None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.blocks = nn.ModuleList(
@@ -113,7 +122,8 @@ class EncoderTop(TwoHeaded):
         output_lengths = -(-lengths // self.subsampling)
         if feats.shape[1] == 0:
             return self.no_frames(feats), output_lengths
-        x = self._masked(feats, lengths) if self.training else feats
+        x = feats if self.mix is None else self.mix(feats)
+        x = self._masked(x, lengths) if self.training else x
         inside = inside_mask(lengths, x.shape[1])
         for block in self.blocks:
             x = block(x, inside, self.dropout if self.training else 0.0)

@@ -16,10 +16,11 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from asr.chain.batched import BatchSums, JoinedGraphs, batch_sums, joined
@@ -67,6 +68,16 @@ class LfMmiConfig:
         return " + ".join(part for part, weight in parts.items() if weight)
 
 
+class Target(Protocol):
+    """What an utterance is trained for: a graph of what was said, or what a teacher heard."""
+
+    def add(
+        self, scores: NDArray[np.floating], posteriors: NDArray[np.floating], factor: float
+    ) -> float:
+        """As :meth:`PreparedGraph.add`."""
+        ...
+
+
 class LfMmiLoss:
     """The denominator with its options: differences of log-probabilities and their gradients."""
 
@@ -77,7 +88,7 @@ class LfMmiLoss:
         self._joined: tuple[tuple[int, torch.device], JoinedGraphs] | None = None
 
     def __call__(
-        self, outputs: Tensor, lengths: Tensor, numerators: Sequence[PreparedGraph]
+        self, outputs: Tensor, lengths: Tensor, numerators: Sequence[Target]
     ) -> MmiResult:
         """Of a batch.
 
@@ -114,7 +125,7 @@ class LfMmiLoss:
         )
 
     def _in_torch(
-        self, outputs: Tensor, lengths: Tensor, numerators: Sequence[PreparedGraph]
+        self, outputs: Tensor, lengths: Tensor, numerators: Sequence[Target]
     ) -> tuple[BatchSums, BatchAccuracy]:
         """On the outputs' device."""
         kind = torch.float64  # float32 runs out of range where scores lie far apart
@@ -123,13 +134,17 @@ class LfMmiLoss:
             graphs = joined([self._denominator] * count, outputs.device, kind)
             self._joined = ((count, outputs.device), graphs)
         denominator = self._joined[1]
-        said = batch_sums(joined(numerators, outputs.device, kind), outputs, lengths)
+        graphs_alone = [one for one in numerators if isinstance(one, PreparedGraph)]
+        if len(graphs_alone) == count:
+            said = batch_sums(joined(graphs_alone, outputs.device, kind), outputs, lengths)
+        else:  # small beside the denominator
+            said = _added(outputs, lengths, numerators)
         if self.config.smbr:
             return said, batch_accuracy(denominator, outputs, lengths, said.posteriors)
         return said, _without_accuracy(batch_sums(denominator, outputs, lengths))
 
     def _in_kernels(
-        self, outputs: Tensor, lengths: Tensor, numerators: Sequence[PreparedGraph]
+        self, outputs: Tensor, lengths: Tensor, numerators: Sequence[Target]
     ) -> tuple[BatchSums, BatchAccuracy]:
         """On the CPU, in float64, an utterance a thread."""
         rows = outputs.detach().cpu().numpy()
@@ -164,6 +179,22 @@ class LfMmiLoss:
 def _without_accuracy(sums: BatchSums) -> BatchAccuracy:
     zeros = torch.zeros_like(sums.logprobs)
     return BatchAccuracy(sums.logprobs, zeros, sums.posteriors, sums.posteriors[:0])
+
+
+def _added(outputs: Tensor, lengths: Tensor, targets: Sequence[Target]) -> BatchSums:
+    """Of targets of any kind, one after the other on the CPU."""
+    rows = outputs.detach().double().cpu().numpy()
+    posteriors = np.zeros_like(rows)
+    logprobs = [
+        target.add(np.ascontiguousarray(row[:length]), into[:length], 1.0)
+        for target, row, into, length in zip(
+            targets, rows, posteriors, lengths.tolist(), strict=True
+        )
+    ]
+    return BatchSums(
+        torch.tensor(logprobs, dtype=torch.float64, device=outputs.device),
+        torch.from_numpy(posteriors).to(outputs.device),
+    )
 
 
 def _not_finite(outputs: Tensor, lengths: Tensor) -> MmiResult:
@@ -205,8 +236,13 @@ class MmiResult:
 
     def attached(self, outputs: Tensor) -> Tensor:
         """The value as a scalar whose gradient by ``outputs`` is ``gradient``."""
-        value: Tensor = _Attached.apply(outputs, self.gradient, self.value)
-        return value
+        return attached(outputs, self.gradient, self.value)
+
+
+def attached(outputs: Tensor, gradient: Tensor, value: float) -> Tensor:
+    """A scalar of this value whose gradient by ``outputs`` is ``gradient``."""
+    scalar: Tensor = _Attached.apply(outputs, gradient, value)
+    return scalar
 
 
 class _Attached(torch.autograd.Function):

@@ -35,6 +35,10 @@ class PreparedGraph:
             leaky * leaky_probabilities(graph) if leaky else np.zeros(graph.states),
         )  # fmt: skip
 
+    def identity(self) -> tuple[NDArray[np.generic], ...]:
+        """What tells the graph from others."""
+        return tuple(self.graph)
+
     def add(
         self, scores: NDArray[np.floating], posteriors: NDArray[np.floating], factor: float
     ) -> float:

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.chain.hmm_graph import HmmGraph
-from asr.chain.objective import LfMmiConfig, LfMmiLoss, MmiResult
-from asr.chain.prepared import PreparedGraph
+from asr.chain.objective import LfMmiConfig, LfMmiLoss, MmiResult, Target
 from asr.errors import ModelError
 from asr.training.batch import Batch
 from asr.training.objective import Value
@@ -18,7 +17,7 @@ OUTPUT, XENT = "output", "output-xent"
 
 
 class LfMmiObjective:
-    """The loss of a batch whose targets are :class:`~asr.chain.objective.PreparedGraph`.
+    """The loss of a batch of targets (:class:`~asr.chain.objective.Target`).
 
     To be minimised, summed over output frames: ``mmi`` · (denominator − numerator), − ``smbr`` ·
     expected state accuracy, + ``l2`` / 2 · Σ output², − ``xent`` · Σ posterior · log-softmax of the
@@ -46,7 +45,7 @@ class LfMmiObjective:
                 f"the network has {outputs.shape[2]} outputs and the denominator needs "
                 f"{self._loss.num_pdfs}: build it with the network's context tree"
             )
-        numerators = cast(tuple[PreparedGraph, ...], batch.targets)
+        numerators = cast(tuple[Target, ...], batch.targets)
         result = self._loss(outputs, lengths, numerators)
         loss = -result.attached(outputs)
         stats = {"mmi": result.numerator - result.denominator}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,16 +13,23 @@ from asr.cli.options import given
 from asr.cli.outputs import check_bundle_output, work_folder
 from asr.cli.progress import shown_progress
 from asr.cli.speech_data import DATA_HELP, spoken_sounds
-from asr.cli.trainer_options import add_trainer_options, check_disjoint, trainer_config
+from asr.cli.trainer_options import (
+    add_trainer_options,
+    check_disjoint,
+    refuse_shared,
+    trainer_config,
+)
 from asr.errors import UsageError
 
 if TYPE_CHECKING:
     from asr.chain_training import ChainConfig
+    from asr.data.conditions import ConditionsConfig
+    from asr.distillation import DistillConfig
     from asr.encoders.whisper import WhisperEncoder
     from asr.finetuning import FinetuneConfig
     from asr.lfmmi_training import TrainingReport
 
-    AnyConfig = TypeVar("AnyConfig", ChainConfig, FinetuneConfig)
+    AnyConfig = TypeVar("AnyConfig", ChainConfig, DistillConfig, FinetuneConfig)
 
 MOST_SENTENCES = 6000
 """Of --phone-text; more change the phone n-gram little and make the denominator larger."""
@@ -43,11 +51,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("data", metavar="DATA", nargs="+", help=DATA_HELP)
     parser.add_argument("output", metavar="OUT", type=Path, help="folder of the new model")
-    begin = parser.add_mutually_exclusive_group(required=True)
+    begin = parser.add_mutually_exclusive_group()
     begin.add_argument("--init", metavar="NAME|DIR",
                        help="the model that is trained on: by name (ko), or a bundle's folder")
     begin.add_argument("--system", metavar="DIR", type=Path,
                        help="a GMM system of the same speech, for a network from random weights")
+    begin.add_argument("--objective", choices=["ctc"],
+                       help="ctc: train a network from random weights by CTC, a baseline that"
+                            " needs no GMM system")
+    begin.add_argument("--teacher", metavar="NAME|DIR",
+                       help="train a small network from random weights on what this model hears"
+                            " (and on the texts)")
     parser.add_argument("--dev", metavar="DATA", nargs="+", default=[],
                         help="the weights that do best on these are kept")
     parser.add_argument("--guard", metavar="DATA", nargs="+", default=[],
@@ -69,6 +83,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                           " its upper layers learn on")
     new.add_argument("--pretrained", metavar="DIR", type=Path,
                      help="begin with what `asr pretrain --kind masked` has learnt (none)")
+    taught = parser.add_argument_group("a network that is taught (--teacher)")
+    taught.add_argument("--untranscribed", metavar="DATA", nargs="+", default=[],
+                        help="further speech for it, without texts")
+    taught.add_argument("--teacher-weight", metavar="X", type=float,
+                        help="of what the teacher heard, 0 to 1; the rest is of the text (0.5)")
     parser.add_argument("--phone-text", metavar="FILE", nargs="+", type=Path, default=[],
                         help="sentences, one a line, of what else people say: some thousands make"
                              " a better model where there are few hours of speech (see"
@@ -79,6 +98,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--mmi", type=float, metavar="W", help="weight of LF-MMI (1)")
     parser.add_argument("--speeds", metavar="S,S…",
                         help="at which the speech is played (1,0.9,1.1); 1 for none other")
+    parser.add_argument("--augment", metavar="N", type=int,
+                        help="also train on so many copies of each utterance in simulated rooms,"
+                             " noise, babble and telephones (0)")
+    parser.add_argument("--augment-options", metavar="FILE", type=Path,
+                        help="JSON with how often and how loud"
+                             " (asr.data.conditions.ConditionsConfig)")
     parser.add_argument("--name", metavar="TEXT", help="of the new model")
     add_trainer_options(
         parser, "3; a new network: 6", "3e-4; a new network: 1e-3; it falls to a tenth", 6000
@@ -88,10 +113,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Train and write."""
     _check_options(args)
-    speech, dev, guard = (
-        spoken_sounds(names) if names else [] for names in (args.data, args.dev, args.guard)
+    speech, dev, guard, more = (
+        spoken_sounds(names) if names else []
+        for names in (args.data, args.dev, args.guard, args.untranscribed)
     )
     check_disjoint(speech, dev, guard)
+    check_disjoint(more, dev)
+    refuse_shared(speech, more, "is in DATA and in --untranscribed: give it once")
     check_bundle_output(args.output)
     phone_text = _sentences(args.phone_text)
     work = work_folder(args)
@@ -117,6 +145,21 @@ def run(args: argparse.Namespace) -> int:
                 open_bundle(resolve(args.init)), speech, args.output, work, guard=guard,
                 config=_changed(FinetuneConfig(), args), **common,
             )  # fmt: skip
+        elif args.teacher is not None:
+            from asr.distillation import distill
+
+            report = distill(
+                open_bundle(resolve(args.teacher)), speech, args.output, work, untranscribed=more,
+                ivectors=args.ivectors, config=_distill_config(args), **common,
+            )  # fmt: skip
+        elif args.objective == "ctc":
+            from asr.ctc_training import train_ctc
+
+            del common["phone_text"]
+            report = train_ctc(
+                speech, args.output, work, lm=args.lm, ivectors=args.ivectors,
+                encoder=_encoder(args), config=_chain_config(args), **common,
+            )  # fmt: skip
         else:
             report = train_chain(
                 args.system, speech, args.output, work, lm=args.lm, ivectors=args.ivectors,
@@ -132,6 +175,18 @@ _NEW_ONLY = ("network", "leaves", "lm", "ivectors", "pretrained", "encoder", "sc
 
 def _check_options(args: argparse.Namespace) -> None:
     """Refuse options that would say nothing."""
+    if args.objective is not None:
+        _refuse(args, ("leaves", "pretrained", "phone_text", "guard"),
+                "is for LF-MMI: leave it out with --objective ctc")  # fmt: skip
+    elif args.teacher is not None:
+        _refuse(args, ("leaves", "lm", "encoder", "pretrained", "guard"),
+                "does not go with --teacher: a student has its teacher's tree and language model,"
+                " hears MFCC and knows nothing yet")  # fmt: skip
+    elif args.init is None and args.system is None:
+        raise UsageError("say what to begin with: --init a model, --system a GMM system, --teacher"
+                         " a model that teaches, or --objective ctc")  # fmt: skip
+    if args.teacher is None:
+        _refuse(args, ("untranscribed", "teacher_weight"), "is for --teacher: give one")
     if args.init is not None:
         for name in _NEW_ONLY:
             if getattr(args, name) is not None:
@@ -142,37 +197,69 @@ def _check_options(args: argparse.Namespace) -> None:
         raise UsageError("--guard is what a model must not forget: a new one knows nothing")
 
 
+def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    for name in names:
+        if getattr(args, name) not in (None, []):
+            raise UsageError(f"--{name.replace('_', '-')} {why}")
+
+
 def _encoder(args: argparse.Namespace) -> WhisperEncoder | None:
     from asr.encoders.store import load_encoder
 
     return None if args.encoder is None else load_encoder(args.encoder, args.device)
 
 
-def _network(path: Path | None) -> dict[str, Any]:
-    """What --network describes; nothing if it was not given."""
+def _options(option: str, path: Path | None, such_as: str) -> dict[str, Any]:
+    """The JSON object in the file of an option; nothing if it was not given."""
     if path is None:
         return {}
     try:
-        network = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"--network {path} is not JSON ({error})") from error
-    if not isinstance(network, dict):
-        raise UsageError(f'--network {path} is not an object such as {{"kind": "tdnnf"}}')
-    return network
+        raise UsageError(f"{option} {path} is not JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{option} {path} is not an object such as {such_as}")
+    return found
+
+
+def _conditions(args: argparse.Namespace) -> ConditionsConfig:
+    """Of --augment and --augment-options."""
+    from asr.data.conditions import ConditionsConfig
+
+    options = _options("--augment-options", args.augment_options, '{"rooms": 0.5}')
+    if options and args.augment is None and not options.get("copies"):
+        raise UsageError("--augment-options say how copies sound: say how many with --augment N")
+    options |= given({"copies": args.augment})
+    try:
+        return ConditionsConfig(**options)
+    except TypeError as error:
+        raise UsageError(f"--augment-options cannot be understood: {error}") from None
 
 
 def _chain_config(args: argparse.Namespace) -> ChainConfig:
     from asr.acoustic.encoder_top import TOP
     from asr.chain_training import ChainConfig
 
-    config, network = ChainConfig(), _network(args.network)
+    config = ChainConfig()
+    network = _options("--network", args.network, '{"kind": "tdnnf"}')
     if args.encoder is not None and network.get("kind", TOP) == TOP:
-        config = ChainConfig.for_encoder(**given({"layers": network.get("layers")}))
+        config = ChainConfig.for_encoder(
+            **given({name: network.get(name) for name in ("layers", "mixed")})
+        )
     changes = given({"leaves": args.leaves, "scale": args.scale})
     if network:
         changes["network"] = {**config.network, **network} if "kind" not in network else network
     config = _changed(config, args)
     return dataclasses.replace(config, **changes)
+
+
+def _distill_config(args: argparse.Namespace) -> DistillConfig:
+    from asr.distillation import DistillConfig
+
+    changes: dict[str, Any] = given({"weight": args.teacher_weight, "scale": args.scale})
+    if args.network is not None:
+        changes["network"] = _options("--network", args.network, '{"kind": "tdnnf"}')
+    return dataclasses.replace(_changed(DistillConfig(), args), **changes)
 
 
 def _changed(config: AnyConfig, args: argparse.Namespace) -> AnyConfig:
@@ -184,6 +271,7 @@ def _changed(config: AnyConfig, args: argparse.Namespace) -> AnyConfig:
     }
     if args.speeds is not None:
         changes["speeds"] = _speeds(args.speeds)
+    changes["augment"] = _conditions(args)
     return dataclasses.replace(config, **changes)
 
 
@@ -212,11 +300,12 @@ def _told(report: TrainingReport) -> str:
     lines = [
         f"trained on {report.utterances} utterances, {report.seconds / 3600:.2f} h;"
         f" {len(report.unused)} left out",
-        f"denominator: {report.denominator[0]} states, {report.denominator[1]} edges",
         f"{summary.step} steps in {summary.seconds:.0f} s; weights of"
         f" {'step ' + str(summary.chosen_step) if summary.chosen_step >= 0 else 'several steps'}",
         *(f"{name}: {value:.4f}" for name, value in sorted(summary.metrics.items())),
     ]
+    if report.denominator[0]:
+        lines.insert(1, "denominator: {} states, {} edges".format(*report.denominator))
     if summary.failed:
         lines.append(f"{summary.failed} times an utterance could not be used (too short)")
     if summary.stopped:

@@ -110,28 +110,32 @@ class WhisperEncoder(nn.Module):
 
     @torch.no_grad()
     def encode(
-        self, sounds: Sequence[NDArray[np.float32]], layers: int
+        self, sounds: Sequence[NDArray[np.float32]], layers: int, side_by_side: int = 1
     ) -> tuple[Tensor, Tensor]:
         """The states behind the first ``layers`` blocks, before any norm.
 
         Args:
             sounds: float32 [N] at 16 kHz each, N ≥ ``shortest``.
             layers: 0 to ``self.layers``.
+            side_by_side: how many are wanted, 1 to ``layers`` + 1: also those behind fewer blocks.
 
         Returns:
-            float32 [B, T, dim], 0 behind a sound's end; int64 [B], states of each, 50 a second.
+            float32 [B, T, side_by_side · dim], those behind the most blocks last, 0 behind a
+            sound's end; int64 [B], states of each, 50 a second.
         """
         if self._log_mel is None:
             self._log_mel = LogMel(self.config.mels, self.positions.device)  # always float32
         spectra = [self._log_mel(sound) for sound in sounds]
         longest = 2 * self.config.positions
         if max(map(len, spectra)) <= longest:
-            return self.states(spectra, layers)
-        rows = [self._in_windows(spectrum, layers) for spectrum in spectra]
+            return self.states(spectra, layers, side_by_side)
+        rows = [self._in_windows(spectrum, layers, side_by_side) for spectrum in spectra]
         counts = torch.tensor([len(row) for row in rows], device=rows[0].device)
         return nn.utils.rnn.pad_sequence(rows, batch_first=True), counts
 
-    def states(self, spectra: Sequence[Tensor], layers: int) -> tuple[Tensor, Tensor]:
+    def states(
+        self, spectra: Sequence[Tensor], layers: int, side_by_side: int = 1
+    ) -> tuple[Tensor, Tensor]:
         """States of log-mel spectrograms, float32 [T, mels] each, none beyond the positions."""
         lengths = torch.tensor([len(spectrum) for spectrum in spectra], device=spectra[0].device)
         x = nn.utils.rnn.pad_sequence(list(spectra), batch_first=True).transpose(1, 2)
@@ -144,11 +148,13 @@ class WhisperEncoder(nn.Module):
         counts = (lengths + 1) // 2
         inside = inside_mask(counts, x.shape[1])
         x = x + self.positions[: x.shape[1]]
+        behind = [x]
         for block in self.blocks[:layers]:
-            x = block(x, inside)
+            behind = [*behind, block(behind[-1], inside)][-side_by_side:]
+        x = torch.cat(behind, dim=2) if side_by_side > 1 else behind[-1]
         return (x if inside is None else x.masked_fill(~inside[:, :, None], 0.0)), counts
 
-    def _in_windows(self, spectrum: Tensor, layers: int) -> Tensor:
+    def _in_windows(self, spectrum: Tensor, layers: int, side_by_side: int) -> Tensor:
         """States [T, dim] of a spectrogram of any length, by windows that overlap.
 
         Of two windows that share a stretch each gives the half where it sees more to both sides.
@@ -158,7 +164,7 @@ class WhisperEncoder(nn.Module):
         found: list[Tensor] = []
         begin, done = 0, 0  # of the window in frames; states that are there
         while True:
-            states, _ = self.states([spectrum[begin : begin + size]], layers)
+            states, _ = self.states([spectrum[begin : begin + size]], layers, side_by_side)
             last = begin + size >= len(spectrum)
             until = len(states[0]) if last else len(states[0]) - half
             found.append(states[0, done - begin // 2 : until])

@@ -29,8 +29,9 @@ class DevSet:
     objective: Objective
 
 
-DEV, GUARD = "dev", "guard"
-"""Names of the set whose best weights are kept, and of what must not be forgotten."""
+DEV, GUARD, NOISY = "dev", "guard", "noisy"
+"""Names of the set whose best weights are kept, of what must not be forgotten, and of the first in
+noise and rooms, which is reported."""
 Evaluation = DevSet | Callable[[nn.Module], Mapping[str, float]]
 """A set, or a function of the network (in evaluation mode) that returns numbers, such as a CER."""
 

@@ -36,6 +36,7 @@ from asr.finetuning import Parts  # noqa: E402
 from asr.graph_building import read_emissions  # noqa: E402
 from asr.models import resolve  # noqa: E402
 from asr.progress import silent  # noqa: E402
+from asr.sound_variants import AS_RECORDED  # noqa: E402
 from asr.supervised_speech import Counter  # noqa: E402
 from asr.training.batch import Batch, collate  # noqa: E402
 
@@ -47,7 +48,7 @@ def prepare(args: argparse.Namespace) -> tuple[torch.nn.Module, LfMmiObjective, 
     everything = spoken_sounds([f"{args.root}:{args.split}"])
     sounds = everything[: args.utterances]
     unused: dict[str, str] = {}
-    kept = list(parts.prepared(sounds, (1.0,), unused, Counter(silent, len(sounds))))
+    kept = list(parts.prepared(sounds, AS_RECORDED, unused, Counter(silent, len(sounds))))
     # of all texts, so that the denominator is as large as in a training
     others = parts.pronounced([sound.text or "" for sound in everything], seed=0)
     lm = estimate_phone_lm([*parts.spoken(kept, unused).values(), *others])

@@ -1,0 +1,155 @@
+"""A model trained by CTC: a baseline for LF-MMI, from nothing but speech and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from asr.acoustic.encoder_front_end import SpeechEncoder
+from asr.chain.ctc import NUM_PDFS, CtcObjective, ctc_tree, said
+from asr.chain.hmm_graph import from_text_graph
+from asr.chain.prepared import PreparedGraph
+from asr.chain.supervision import TextSupervision
+from asr.chain_training import ChainConfig
+from asr.data.conditions import Conditions
+from asr.data_files import DEFAULT_LM, shipped
+from asr.errors import DataError
+from asr.gmm.features import Spoken
+from asr.graph.emissions import EmissionModel
+from asr.graph.hcl import HclGraph
+from asr.graph_building import graph_tensors
+from asr.hmm.topology import SURFACE_PHONES
+from asr.lfmmi_training import TrainingReport, nothing_left
+from asr.lm.binary import load_model
+from asr.new_model import NewModel, new_front_end, new_network, normalise, write_model
+from asr.progress import Progress, silent
+from asr.sound_variants import AS_RECORDED, SoundVariants
+from asr.supervised_speech import (
+    Counter,
+    SupervisedSpeech,
+    SupervisedUtterance,
+    fingerprint,
+    state_store,
+    told,
+)
+from asr.training.batch import Example
+from asr.training.distributed import is_first_process
+from asr.training.evaluation import DEV, DevSet, watching
+from asr.training.source import MemoryBatches
+from asr.training.trainer import train
+
+
+@dataclass(frozen=True, slots=True)
+class CtcReport(TrainingReport):
+    """How it went; there is no denominator."""
+
+    def history(self, config: Any) -> dict[str, Any]:
+        """What a model keeps of its training, as JSON."""
+        kept = TrainingReport.history(self, config)
+        return {**{k: v for k, v in kept.items() if k not in ("lfmmi", "phone_lm")},
+                "objective": "CTC"}  # fmt: skip
+
+
+def train_ctc(
+    speech: Sequence[Spoken],
+    out: Path,
+    work: Path,
+    *,
+    lm: Path | None = None,
+    ivectors: Path | None = None,
+    encoder: SpeechEncoder | None = None,
+    dev: Sequence[Spoken] = (),
+    config: ChainConfig | None = None,
+    name: str = "ko-ctc",
+    licence: str = "",
+    attribution: str = "",
+    progress: Progress = silent,
+    device: str = "cpu",
+) -> TrainingReport:
+    """Train a network from random weights by CTC, and write a model.
+
+    Args as of :func:`asr.chain_training.train_chain`; of ``config`` nothing counts that concerns
+    the context tree and LF-MMI.
+
+    Raises:
+        DataError: no utterance can be used.
+        ModelError: the language model or extractor cannot be read.
+    """
+    config = config or ChainConfig()
+    network_options = {**config.network, "xent": False}  # the outputs are posteriors themselves
+    front_end = new_front_end(network_options, ivectors, encoder)
+    automaton = load_model(lm if lm is not None else shipped(DEFAULT_LM))
+    progress(0.0, "building the graph")
+    tree = ctc_tree()
+    graph = graph_tensors(EmissionModel.from_tree(tree, SURFACE_PHONES), automaton)
+    network = new_network(network_options, NUM_PDFS, front_end)
+    hcl = HclGraph.from_tensors({k: v for k, v in graph.items() if k != "lookahead"})
+    supervision = TextSupervision(hcl, automaton.vocabulary.ids)
+    supervised = SupervisedSpeech(front_end, supervision, state_store(front_end, work))
+    unused: dict[str, str] = {}
+    counter = Counter(progress, max(1, len(speech) + len(dev)))
+    variants = SoundVariants(config.speeds, Conditions(config.augment, speech))
+    kept = list(supervised.prepared(speech, variants, unused, counter))
+    held_out = list(supervised.prepared(dev, AS_RECORDED, unused, counter))
+    if not kept:
+        raise nothing_left(len(speech), unused)
+    normalise(network, kept)
+    examples = _examples(kept, supervision, unused)
+    told(unused)
+    sets = {DEV: held_out} if held_out else {}
+    training = watching(config.training, sets)
+    objective = CtcObjective()
+    evaluations = {
+        label: DevSet(
+            MemoryBatches(
+                _examples(found, supervision, unused), training.max_frames, shuffle=False
+            ),
+            objective,
+        )
+        for label, found in sets.items()
+    }
+    summary = train(
+        network, objective, MemoryBatches(examples, training.max_frames, training.seed),
+        evaluations, training, work,
+        lambda done, what: progress(0.35 + 0.6 * done, what), device,
+        _origin(examples, network.state_dict(), config),
+    )  # fmt: skip
+    used = [one for one in kept if one.id not in unused]
+    seconds = sum(len(one.plain[0]) for one in used) * front_end.frame_shift
+    report = CtcReport(len(used), seconds, unused, (0, 0), summary)
+    if is_first_process():
+        model = NewModel(network.cpu(), front_end, tree, graph, automaton, ivectors, config.scale)
+        history = {"network": network_options, **report.history(config)}
+        write_model(out, model, history, name, (licence, attribution))
+    supervised.forget()
+    progress(1.0, "done")
+    return report
+
+
+def _examples(
+    utterances: Sequence[SupervisedUtterance],
+    supervision: TextSupervision,
+    unused: dict[str, str],
+) -> list[Example]:
+    found = []
+    for one in utterances:
+        try:
+            ways = said(from_text_graph(one.graph), supervision.phones(one.graph))
+        except DataError as error:
+            unused[one.id] = str(error)
+            continue
+        target = PreparedGraph(ways)
+        for name, (feats, ivector) in one.inputs.items():
+            found.append(Example(f"{one.id}×{name}", feats, ivector, target))
+    return found
+
+
+def _origin(
+    examples: Sequence[Example], weights: Mapping[str, Any], config: ChainConfig
+) -> dict[str, str]:
+    """What the run begins as: it goes on only with the same."""
+    nothing = replace(config.augment, copies=0)
+    origin = {"objective": "CTC", "data": fingerprint(examples, (), weights)}
+    return origin if config.augment == nothing else {**origin, "augment": str(config.augment)}
