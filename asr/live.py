@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.acoustic.live_network import LiveNetwork
 from asr.acoustic.live_scorer import LiveScorer, Speaker, WindowConfig, live_scorer
 from asr.decoder.search import Search, Standing
 from asr.errors import UsageError
@@ -112,6 +113,7 @@ class LiveRecognizer:
         self._rate = recognizer.scorer.sample_rate
         self._step = max(1, round(self.config.step * self._rate))
         self._speaker = Speaker(recognizer.scorer)
+        self._network = recognizer.network or LiveNetwork(recognizer.scorer)
         self._search_config = recognizer.config
         if self.config.again:  # its lattice is not needed
             self._search_config = replace(
@@ -175,7 +177,7 @@ class LiveRecognizer:
         self._rows: list[NDArray[np.float32]] = []
         self._guesses: deque[Segment | None] = deque(maxlen=self.config.agreement)
         self._scorer: LiveScorer = live_scorer(
-            self._recognizer.scorer, self._speaker, self.config.window
+            self._network, self._speaker, self.config.window
         )
         self._search: Search = self._recognizer.search(self._search_config)
         self._standing = self._search.standing()  # asked once a step: it costs a millisecond

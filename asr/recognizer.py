@@ -24,6 +24,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.acoustic.live_network import LiveNetwork
 from asr.acoustic.scorer import AcousticScorer
 from asr.audio import RawFormat, Source, check_samples, from_array, iter_blocks
 from asr.bundle import GRAPH_FILE, LM_FILE, Bundle, open_bundle
@@ -32,6 +33,7 @@ from asr.decoder.config import DecoderConfig
 from asr.decoder.rescoring import RescoringConfig
 from asr.decoder.search import Decoder
 from asr.errors import ModelError, UsageError
+from asr.gathering import GatherConfig
 from asr.graph.bias import BiasConfig
 from asr.graph.bias_words import BiasWord, read_words_file
 from asr.graph.grammar import Grammar, load_grammar
@@ -196,6 +198,14 @@ class Model:
         return self._with(
             replace(self._recognizer, config=config, rescoring=chosen, bias=bias)
         )
+
+    def gathering(self, config: GatherConfig) -> Model:
+        """The same model, whose live streams in several threads have its network run together.
+
+        Worth it on a GPU, and on a CPU for networks that compute little at a time
+        (docs/serve.md). Views of it (words, grammars) gather with it.
+        """
+        return self._with(replace(self._recognizer, network=LiveNetwork(self.scorer, config)))
 
     def _with(self, recognizer: SegmentRecognizer) -> Model:
         other = copy.copy(self)

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.acoustic.live_network import LiveNetwork
 from asr.acoustic.scorer import AcousticScorer
 from asr.decoder.align import Aligner, linear_steps
 from asr.decoder.closed import ClosedDecoder, piece_frames
@@ -71,6 +72,7 @@ class SegmentRecognizer:
         words: the user's words.
         grammar: recognises the phrases of a grammar only, in place of all this.
         reject: calibration of what is outside of a grammar.
+        network: that live streams share; None: each runs it for itself.
     """
 
     scorer: AcousticScorer
@@ -83,6 +85,7 @@ class SegmentRecognizer:
     bias: BiasConfig = field(default_factory=BiasConfig)
     grammar: ClosedDecoder | None = None
     reject: RejectConfig = field(default_factory=RejectConfig)
+    network: LiveNetwork | None = None
 
     def with_words(self, words: Iterable[str | BiasWord], boost: float | None) -> SegmentRecognizer:
         """The same with more words."""

@@ -12,6 +12,7 @@ import torch
 
 from asr import Model, UsageError, load, load_audio
 from asr.acoustic.front_end import SpectralFrontEnd
+from asr.acoustic.live_network import LiveNetwork
 from asr.acoustic.live_scorer import (
     ChunkScorer,
     Speaker,
@@ -56,7 +57,7 @@ def tdnnf() -> AcousticScorer:
 @pytest.mark.parametrize("size", [160, 1111, 5000, 10**6])
 def test_chunks_give_the_scores_of_the_whole(tdnnf, size) -> None:
     samples = sample("human-digits-12345")
-    scorer = live_scorer(tdnnf, Speaker(tdnnf))
+    scorer = live_scorer(LiveNetwork(tdnnf), Speaker(tdnnf))
     assert isinstance(scorer, ChunkScorer)
     np.testing.assert_allclose(
         in_pieces(scorer, samples, size), tdnnf.scores(samples), atol=2e-3
@@ -64,22 +65,23 @@ def test_chunks_give_the_scores_of_the_whole(tdnnf, size) -> None:
 
 
 def test_chunks_come_with_no_more_delay_than_the_context(tdnnf) -> None:
-    scorer = ChunkScorer(tdnnf, Speaker(tdnnf))
+    scorer = ChunkScorer(LiveNetwork(tdnnf), Speaker(tdnnf))
     given = len(scorer.accept(sample("human-digits-12345")[:RATE]))
     behind = tdnnf.network.right_context * 0.01 + 0.025 + tdnnf.frame_seconds
     assert 1.0 - given * tdnnf.frame_seconds <= behind
 
 
 def test_too_little_sound_gives_nothing(tdnnf) -> None:
-    for scorer in (ChunkScorer(tdnnf, Speaker(tdnnf)), WindowScorer(tdnnf, WindowConfig())):
+    network = LiveNetwork(tdnnf)
+    for scorer in (ChunkScorer(network, Speaker(tdnnf)), WindowScorer(network, WindowConfig())):
         assert in_pieces(scorer, np.zeros(100, np.float32), 50).shape == (0, 17)
 
 
 def test_windows_that_hold_all_give_the_scores_of_the_whole(tdnnf) -> None:
     samples = sample("human-digits-12345")
-    wide = WindowScorer(tdnnf, WindowConfig(left=60.0, right=1.0))
+    wide = WindowScorer(LiveNetwork(tdnnf), WindowConfig(left=60.0, right=1.0))
     np.testing.assert_allclose(in_pieces(wide, samples, 4000), tdnnf.scores(samples), atol=2e-3)
-    narrow = WindowScorer(tdnnf, WindowConfig(left=0.5, right=0.3))
+    narrow = WindowScorer(LiveNetwork(tdnnf), WindowConfig(left=0.5, right=0.3))
     rows = in_pieces(narrow, samples, 4000)
     assert len(rows) == len(tdnnf.scores(samples))
     with pytest.raises(UsageError, match="0 seconds or more"):

@@ -44,6 +44,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                         help="make these words recognisable for all (docs/own-words.md)")
     parser.add_argument("-j", "--jobs", type=int, metavar="N",
                         help="sounds recognised at once (default: one for each processor)")
+    parser.add_argument("--batch", type=int, metavar="N",
+                        help="live streams whose network is run at once, at most (default: 1)")
     parser.add_argument("--catalog", type=Path, metavar="FILE",
                         help="a catalogue for /search and the page (docs/search.md)")
     parser.add_argument("--index", type=Path, metavar="DIR",
@@ -121,6 +123,7 @@ def _config(args: argparse.Namespace) -> ServerConfig:
     upload = args.max_upload_mb
     chosen = {
         "jobs": args.jobs or os.cpu_count() or 1,
+        "batch": args.batch,
         "queue": args.queue,
         "upload_bytes": None if upload is None else round(upload * MEGABYTE),
         "sound_seconds": args.max_seconds,

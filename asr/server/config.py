@@ -17,6 +17,7 @@ class ServerConfig:
 
     Attributes:
         jobs: sounds recognised at once; also the threads that do it.
+        batch: live streams whose network is run at once, at most; 1: each alone.
         queue: uploads that may wait for their turn beside those; more are refused with 503.
         upload_bytes: the largest body of a request.
         upload_seconds: the longest that a body may take to arrive.
@@ -43,6 +44,7 @@ class ServerConfig:
     """
 
     jobs: int = 2
+    batch: int = 1
     queue: int = 32
     upload_bytes: int = 100 * MEGABYTE
     upload_seconds: float = 600.0
