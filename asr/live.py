@@ -180,6 +180,7 @@ class LiveRecognizer:
             self._network, self._speaker, self.config.window
         )
         self._search: Search = self._recognizer.search(self._search_config)
+        self._closed = self._recognizer.closed_search()
         self._standing = self._search.standing()  # asked once a step: it costs a millisecond
 
     def _follow(self, piece: NDArray[np.float32]) -> None:
@@ -192,9 +193,12 @@ class LiveRecognizer:
         if not self.config.again:
             self._rows.append(rows)
         self._search.advance(rows)
+        if self._closed is not None:
+            self._closed.advance(rows)
         self._standing = self._search.standing()
         sound = SoundSegment(self._begin / self._rate, self._held, False)
-        self._guesses.append(self._recognizer.partial(self._search, self._recognizer.clock(sound)))
+        clock = self._recognizer.clock(sound)
+        self._guesses.append(self._recognizer.partial(self._search, self._closed, clock))
 
     def _ended(self) -> Iterator[Segment]:
         """The segment, if a rule says that it has ended; the next one begins."""

@@ -200,11 +200,7 @@ class Model:
         )
 
     def gathering(self, config: GatherConfig) -> Model:
-        """The same model, whose live streams in several threads have its network run together.
-
-        Worth it on a GPU, and on a CPU for networks that compute little at a time
-        (docs/serve.md). Views of it (words, grammars) gather with it.
-        """
+        """The same model, whose live streams in several threads have its network run together."""
         return self._with(replace(self._recognizer, network=LiveNetwork(self.scorer, config)))
 
     def _with(self, recognizer: SegmentRecognizer) -> Model:
@@ -330,6 +326,7 @@ class Stream:
         self._segments: list[Segment] = []
         self._samples = 0
         self._finished = False
+        self._failure: Exception | None = None
 
     def accept(self, samples: NDArray[np.float32]) -> None:
         """Take more sound: float32 [n] in [-1, 1] at the model's rate, of any length.
@@ -374,10 +371,16 @@ class Stream:
         )
 
     def finish(self) -> Result:
-        """Recognise what is left and return everything."""
+        """Recognise what is left and return everything; what fails once fails every time."""
+        if self._failure is not None:
+            raise self._failure
         if not self._finished:
-            self._take(self._source.finish())
             self._finished = True
+            try:
+                self._take(self._source.finish())
+            except Exception as error:
+                self._failure = error
+                raise
         return self.result()
 
     def _take(self, segments: Iterable[Segment]) -> None:

@@ -122,9 +122,21 @@ class SegmentRecognizer:
         """What a search has found, as if the segment ended here."""
         return self._utterances.conclude(search)
 
-    def partial(self, search: Search, clock: Clock) -> Segment | None:
-        """The best text of a search so far; None where nothing was said yet."""
-        eojeols = [Eojeol(units, None) for units in eojeols_of(search.best_path().units)]
+    def closed_search(self) -> Search | None:
+        """A search for a phrase of the grammar in sound that is still to come, if there is one."""
+        return None if self.grammar is None else self.grammar.search()
+
+    def partial(self, search: Search, closed: Search | None, clock: Clock) -> Segment | None:
+        """The best text so far, as it is said; None where nothing is, or nothing of the grammar.
+
+        Args:
+            search: of :meth:`search`; closed: of :meth:`closed_search`, over the same scores.
+        """
+        if self.grammar is not None and closed is not None:
+            units = self.grammar.partial(closed, search)
+        else:
+            units = search.best_path().units
+        eojeols = [Eojeol(units, None) for units in eojeols_of(units)]
         if not eojeols:
             return None
         spans = self._written.spans([eojeol.text for eojeol in eojeols])

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asr.cli.progress import shown_progress
+from asr.cli.models import model_path
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -60,10 +60,8 @@ def describe_target(target: str) -> dict[str, Any]:
 
 def _describe_model(target: str) -> dict[str, Any]:
     from asr.bundle import open_bundle
-    from asr.models import resolve
 
-    with shown_progress() as progress:
-        path = resolve(target, progress)
+    path = model_path(target)
     bundle = open_bundle(path)
     manifest = asdict(bundle.manifest)
     sections = manifest.pop("sections")

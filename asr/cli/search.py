@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from asr.cli.inputs import STDIN, Input, expand
 from asr.cli.messages import describe, report
-from asr.cli.progress import shown_progress
+from asr.cli.models import load_model
 from asr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -117,14 +117,9 @@ def _index(args: argparse.Namespace) -> Index:
 
 
 def _voice_search(args: argparse.Namespace, index: Index, config: SearchConfig) -> VoiceSearch:
-    from asr.models import resolve
-
-    with shown_progress() as progress:
-        path = resolve(args.model, progress)
-    from asr.recognizer import load
+    model = load_model(args.model, args.device)
     from asr.search import VoiceConfig, VoiceSearch
 
-    model = load(path, device=args.device)
     return VoiceSearch(model, index, config, VoiceConfig(passes=args.passes))
 
 

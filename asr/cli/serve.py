@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.cli.progress import shown_progress
+from asr.cli.models import load_model
 from asr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ _LIMITS = (
     ("--max-upload-mb", float, "largest upload in megabytes"),
     ("--max-seconds", float, "longest sound of an upload, in seconds"),
     ("--max-streams", int, "live streams at once"),
-    ("--client-requests", int, "uploads of one client at once"),
+    ("--client-requests", int, "uploads and searches of one client at once"),
     ("--client-streams", int, "live streams of one client at once"),
     ("--client-rate", int, "requests and streams of one client in a minute"),
     ("--idle-seconds", float, "a client silent for so long in the midst of sending is given up"),
@@ -98,9 +98,9 @@ def run(args: argparse.Namespace) -> int:
     if args.catalog and args.index:
         raise UsageError("--catalog and --index are two ways to say the same: give one")
     from asr.server.app import create_app
-    from asr.server.live import warm_up
     from asr.server.run import Server, listen, serve
     from asr.server.security import is_loopback
+    from asr.server.warming import warm_up
 
     config = _config(args)
     local = is_loopback(args.host)
@@ -109,8 +109,8 @@ def run(args: argparse.Namespace) -> int:
         if not local:
             _warn(args, config)
         model = _load(args, config.jobs)
-        warm_up(model)
         app = create_app(model, config, local=local, index=_index(args))
+        warm_up(app.state.service)
         server = Server(app, args.certificate, args.private_key)
         serve(server, listening, _announce(model.name))
     return 0
@@ -155,16 +155,7 @@ def _warn(args: argparse.Namespace, config: ServerConfig) -> None:
 
 
 def _load(args: argparse.Namespace, jobs: int) -> Model:
-    from asr.models import resolve
-
-    with shown_progress() as progress:
-        path = resolve(args.model, progress)
-    import torch
-
-    from asr.recognizer import load
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
-    model = load(path, device=args.device)
+    model = load_model(args.model, args.device, jobs)
     for words in args.words:
         model = model.add_words(words)
     return model

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-import os
 import sys
 import threading
 import traceback
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from asr.cli.inputs import STDIN, Input, expand, output_paths, prepare_folder, utterance_ids
 from asr.cli.messages import describe, report
-from asr.cli.progress import SoundBar, shown_progress
+from asr.cli.models import load_model
+from asr.cli.progress import SoundBar
 from asr.errors import AsrError, AudioError, UsageError
 from asr.result import MOST_ALTERNATIVES, Detail
 from asr.subtitles import CueOptions
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
             return 1 if errors else 0
     if args.output:
         prepare_folder(args.output, f"--output {args.output}")
-    model = _adapted(_load(args.model, args.device, args.jobs), args)
+    model = _adapted(load_model(args.model, args.device, args.jobs), args)
     detail = Detail(args.nbest, args.jamo, args.written, args.punctuation)
     voices = VoiceConfig(threshold=0.0) if args.no_vad else VoiceConfig()
     segmenting = SegmentingConfig(voices=voices)
@@ -260,20 +260,6 @@ def _check_destination(formats: Sequence[str], output: Path | None, count: int) 
         raise UsageError("several formats need --output DIR")
     if count > 1 and formats[0] != "txt" and not WRITERS[formats[0]].joinable:
         raise UsageError(f"{formats[0]} of several sounds needs --output DIR")
-
-
-def _load(name: str, device: str, jobs: int) -> Model:
-    """Load the model, making it first where it is not in the cache."""
-    from asr.models import resolve
-
-    with shown_progress() as progress:
-        path = resolve(name, progress)
-    import torch
-
-    from asr.recognizer import load
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
-    return load(path, device=device)
 
 
 def _recognise_all(

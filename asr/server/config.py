@@ -25,7 +25,7 @@ class ServerConfig:
         streams: live streams at once, of all clients.
         stream_seconds: the longest live stream, in seconds of sound.
         frame_bytes: the largest WebSocket message.
-        client_requests: uploads of one client at once.
+        client_requests: uploads and searches of one client at once.
         client_streams: live streams of one client at once.
         client_rate: requests and streams that one client may begin in a minute.
         idle_seconds: silence of a client, in the midst of what it sends or does not take, after
