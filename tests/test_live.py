@@ -219,3 +219,20 @@ def test_a_stream_that_is_not_live_has_no_partials(model) -> None:
     stream = model.stream()
     stream.accept(sample("human-digits-6789"))
     assert stream.partial().text == ""
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.6])
+def test_a_noise_between_utterances_is_no_word(model, two_utterances, seconds) -> None:
+    one, quiet, other = two_utterances
+    noisy = quiet.copy()
+    size = round(seconds * RATE)
+    chance = np.random.Generator(np.random.PCG64(4))
+    noisy[RATE : RATE + size] += chance.normal(0, 0.1, size).astype(np.float32)
+    found = []
+    for pause in (quiet, noisy):
+        stream = model.stream(live=True)
+        stream.accept(np.concatenate([one, pause, other]))
+        found.append(stream.finish())
+    assert found[1].text == found[0].text
+    begin, end = len(one) / RATE + 0.3, (len(one) + len(quiet)) / RATE - 0.3
+    assert not [word for word in found[1].words if begin < (word.start + word.end) / 2 < end]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.cli.models import model_path
+from asr.errors import AsrError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -53,6 +54,9 @@ def describe_target(target: str) -> dict[str, Any]:
 
     if target in ALIASES or target in KNOWN or Path(target).is_dir():
         return _describe_model(target)
+    if not Path(target).exists():
+        names = ", ".join([*ALIASES, *KNOWN])
+        raise AsrError(f"{target}: no such file, and no model of that name: those are {names}")
     from asr.audio import audio_info
 
     return asdict(audio_info(target))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr.cli.inputs import check_no_sound
 from asr.cli.models import load_model
 from asr.errors import UsageError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asr.serve")
 
 NEEDED = ("fastapi", "uvicorn", "h11", "websockets", "python_multipart", "prometheus_client")
-DEFAULT_PORT = 8000
+DEFAULT_PORT, MOST_PORTS = 8000, 65_535
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--host", default="127.0.0.1",
                         help="address to listen on (default: 127.0.0.1, this machine only)")
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT,
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, metavar="N",
                         help=f"default: {DEFAULT_PORT}; 0: any that is free")
     parser.add_argument("-m", "--model", default="ko", help="name or folder of a model")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
@@ -97,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"{path}: no such file")
     if args.catalog and args.index:
         raise UsageError("--catalog and --index are two ways to say the same: give one")
+    check_no_sound("--catalog", args.catalog)
     from asr.server.app import create_app
     from asr.server.run import Server, listen, serve
     from asr.server.security import is_loopback
@@ -114,6 +116,12 @@ def run(args: argparse.Namespace) -> int:
         server = Server(app, args.certificate, args.private_key)
         serve(server, listening, _announce(model.name))
     return 0
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or len(text) > 5 or int(text) > MOST_PORTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to {MOST_PORTS}")
+    return int(text)
 
 
 def _config(args: argparse.Namespace) -> ServerConfig:
