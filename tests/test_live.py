@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr import Model, UsageError, load, load_audio
+from asr import UsageError, load_audio
 from asr.acoustic.front_end import SpectralFrontEnd
 from asr.acoustic.live_network import LiveNetwork
 from asr.acoustic.live_scorer import (
@@ -111,11 +111,6 @@ def test_words_are_cut_by_characters() -> None:
     for count, texts in [(0, []), (1, ["가"]), (2, ["가나"]), (3, ["가나"]), (4, ["가나", "다"]),
                          (9, ["가나", "다라"])]:  # fmt: skip
         assert [word.text for word in _cut(words, count)] == texts
-
-
-@pytest.fixture(scope="module")
-def model(korean_model) -> Model:
-    return load(korean_model)
 
 
 @pytest.fixture(scope="module")

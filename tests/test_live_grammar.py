@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from asr import Model, load, load_audio
+from asr import Model, load_audio
 from asr.data_files import shipped
 from asr.graph.grammar import parse_grammar
 from asr.live import LiveConfig
 from asr.result import Result
 
 RATE = 16_000
-
-
-@pytest.fixture(scope="module")
-def model(korean_model: Path) -> Model:
-    return load(korean_model)
 
 
 def followed(model: Model, grammar: str, again: bool = True) -> tuple[list[str], Result]:

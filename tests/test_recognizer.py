@@ -25,11 +25,6 @@ SAMPLE = "synthetic-espeak-1.flac"
 
 
 @pytest.fixture(scope="module")
-def model(korean_model: Path) -> Model:
-    return load(korean_model)
-
-
-@pytest.fixture(scope="module")
 def sample() -> Path:
     return shipped("samples") / SAMPLE
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr import Model, UsageError, load, load_audio
+from asr import UsageError, load_audio
 from asr.data_files import shipped
 from asr.errors import ModelError
 from asr.segmenting import SegmentCutter, SegmentingConfig, SoundSegment
@@ -134,11 +134,6 @@ def test_speech_without_a_long_pause_is_one_segment_and_whole() -> None:
 def test_other_rates_are_cut_without_it() -> None:
     cutter = SegmentCutter(8000)
     assert [s.start for s in (*cutter.accept(noise(3)), *cutter.finish())] == [0.0]
-
-
-@pytest.fixture(scope="module")
-def model(korean_model) -> Model:
-    return load(korean_model)
 
 
 @pytest.mark.parametrize("live", [False, True])

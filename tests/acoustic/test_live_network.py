@@ -10,10 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from asr import load
+from asr import Model, load
 from asr.acoustic.live_network import LiveNetwork
 from asr.acoustic.live_scorer import Speaker, live_scorer
-from asr.acoustic.scorer import AcousticScorer
 from asr.audio import load_audio
 from asr.data_files import shipped
 from asr.errors import UsageError
@@ -25,18 +24,13 @@ STEP = round(0.48 * RATE)
 
 
 @pytest.fixture(scope="module")
-def kaldi(korean_model) -> AcousticScorer:
-    return load(korean_model).scorer
+def whisper() -> Model:
+    return load("ko")
 
 
-@pytest.fixture(scope="module")
-def whisper() -> AcousticScorer:
-    return load("ko").scorer
-
-
-@pytest.mark.parametrize("name", ["kaldi", "whisper"])
+@pytest.mark.parametrize("name", ["model", "whisper"])
 def test_streams_score_together_as_alone(name, request) -> None:
-    scorer = request.getfixturevalue(name)
+    scorer = request.getfixturevalue(name).scorer
     sounds = [
         load_audio(path, RATE).samples[begin : begin + 3 * RATE]
         for path in sorted(shipped("samples").glob("human-*.flac"))[:3]

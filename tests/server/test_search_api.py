@@ -8,11 +8,10 @@ import urllib.parse
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import ObedientModel, Running, form, real_model, until
+from serving import ObedientModel, Running, form, until
 
 from asr import Model
 from asr.data_files import shipped
@@ -21,11 +20,6 @@ from asr.server.config import ServerConfig
 
 SAMPLE = shipped("samples") / "synthetic-espeak-1.flac"
 NAMES = ("서울역", "서울숲", "청량리역", "안녕하세요", "안녕히 가세요")
-
-
-@pytest.fixture(scope="module")
-def model(korean_model: Path) -> Model:
-    return real_model(korean_model)
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from serving import real_model
 
+from asr import Model
 from asr.search import Catalog, Entry, Index
 from asr.segment_recognizer import SegmentRecognizer
 from asr.server.app import create_app
@@ -30,9 +28,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return texts
 
 
-def test_speech_goes_all_the_ways_that_requests_go(korean_model: Path, told: list[str]) -> None:
+def test_speech_goes_all_the_ways_that_requests_go(model: Model, told: list[str]) -> None:
     index = Index.build(Catalog([Entry("서울역"), Entry("시청")]))
-    app = create_app(real_model(korean_model), ServerConfig(punctuation=True), index=index)
+    app = create_app(model, ServerConfig(punctuation=True), index=index)
     warm_up(app.state.service)
     app.state.service.pool.close()
     upload, *live, phrase = told
@@ -41,9 +39,9 @@ def test_speech_goes_all_the_ways_that_requests_go(korean_model: Path, told: lis
 
 
 def test_a_service_with_user_words_has_no_phrases_to_warm(
-    korean_model: Path, told: list[str]
+    model: Model, told: list[str]
 ) -> None:
-    service = Service(real_model(korean_model).add_words(["가산디지털단지역"]), ServerConfig())
+    service = Service(model.add_words(["가산디지털단지역"]), ServerConfig())
     warm_up(service)
     service.pool.close()
     assert any(told)
