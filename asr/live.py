@@ -15,17 +15,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.acoustic.live_network import LiveNetwork
 from asr.acoustic.live_scorer import LiveScorer, Speaker, WindowConfig, live_scorer
 from asr.decoder.search import Search, Standing
 from asr.errors import UsageError
 from asr.result import Detail, Segment, Word
 from asr.segment_recognizer import SegmentRecognizer
 from asr.segmenting import SoundSegment, quietest
-from asr.voice import VoiceConfig, Voices
+from asr.voice import VoiceConfig, Voices, without_noises
 
 LEAD = 0.3
 """Seconds of a pause that the next segment begins with, at most."""
-
 
 @dataclass(frozen=True, slots=True)
 class EndpointRule:
@@ -78,6 +78,8 @@ class LiveConfig:
         window: of networks that hear a whole window at once.
         voices: which frames the detector of voices takes for speech, and of how much it takes a
             segment to have a text, whatever the search makes of it.
+        pad: seconds beside speech that are recognised again as they are; noises farther off are
+            silenced.
     """
 
     step: float = 0.48
@@ -87,10 +89,13 @@ class LiveConfig:
     rules: tuple[EndpointRule, ...] = KALDI_RULES
     window: WindowConfig = field(default_factory=WindowConfig)
     voices: VoiceConfig = field(default_factory=VoiceConfig)
+    pad: float = 0.3
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.step <= 10:
             raise UsageError(f"a live step is from 0.01 to 10 seconds, not {self.step}")
+        if not 0 <= self.pad < math.inf:
+            raise UsageError(f"what is recognised beside speech lasts 0 s or more, not {self.pad}")
         if not isinstance(self.agreement, int) or self.agreement < 1:
             raise UsageError(f"partial texts agree over 1 step or more, not {self.agreement}")
 
@@ -112,6 +117,7 @@ class LiveRecognizer:
         self._rate = recognizer.scorer.sample_rate
         self._step = max(1, round(self.config.step * self._rate))
         self._speaker = Speaker(recognizer.scorer)
+        self._network = recognizer.network or LiveNetwork(recognizer.scorer)
         self._search_config = recognizer.config
         if self.config.again:  # its lattice is not needed
             self._search_config = replace(
@@ -167,6 +173,14 @@ class LiveRecognizer:
         """Whether somebody speaks in the segment, where there is a detector to tell."""
         return self._voices is None or self._voices.enough
 
+    def _spoken(self, length: int) -> NDArray[np.float32]:
+        """So much of the segment, without the noises between what is said."""
+        sound = self._held[:length]
+        if self._voices is None:
+            return sound
+        pad = round(self.config.pad * self._rate)
+        return without_noises(sound, self._voices.near(self._begin, length, pad))
+
     def _begin_at(self, sample: int) -> None:
         self._begin = sample
         if self._voices is not None:
@@ -175,9 +189,10 @@ class LiveRecognizer:
         self._rows: list[NDArray[np.float32]] = []
         self._guesses: deque[Segment | None] = deque(maxlen=self.config.agreement)
         self._scorer: LiveScorer = live_scorer(
-            self._recognizer.scorer, self._speaker, self.config.window
+            self._network, self._speaker, self.config.window
         )
         self._search: Search = self._recognizer.search(self._search_config)
+        self._closed = self._recognizer.closed_search()
         self._standing = self._search.standing()  # asked once a step: it costs a millisecond
 
     def _follow(self, piece: NDArray[np.float32]) -> None:
@@ -190,9 +205,12 @@ class LiveRecognizer:
         if not self.config.again:
             self._rows.append(rows)
         self._search.advance(rows)
+        if self._closed is not None:
+            self._closed.advance(rows)
         self._standing = self._search.standing()
         sound = SoundSegment(self._begin / self._rate, self._held, False)
-        self._guesses.append(self._recognizer.partial(self._search, self._recognizer.clock(sound)))
+        clock = self._recognizer.clock(sound)
+        self._guesses.append(self._recognizer.partial(self._search, self._closed, clock))
 
     def _ended(self) -> Iterator[Segment]:
         """The segment, if a rule says that it has ended; the next one begins."""
@@ -219,7 +237,7 @@ class LiveRecognizer:
             self._follow(rest)
 
     def _recognised(self, length: int) -> Segment | None:
-        sound = SoundSegment(self._begin / self._rate, self._held[:length], False)
+        sound = SoundSegment(self._begin / self._rate, self._spoken(length), False)
         if self.config.again:
             return self._recognizer.recognize(sound, self._detail)
         scores, search = np.concatenate(self._rows), self._search

@@ -24,6 +24,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.acoustic.live_network import LiveNetwork
 from asr.acoustic.scorer import AcousticScorer
 from asr.audio import RawFormat, Source, check_samples, from_array, iter_blocks
 from asr.bundle import GRAPH_FILE, LM_FILE, Bundle, open_bundle
@@ -32,6 +33,7 @@ from asr.decoder.config import DecoderConfig
 from asr.decoder.rescoring import RescoringConfig
 from asr.decoder.search import Decoder
 from asr.errors import ModelError, UsageError
+from asr.gathering import GatherConfig
 from asr.graph.bias import BiasConfig
 from asr.graph.bias_words import BiasWord, read_words_file
 from asr.graph.grammar import Grammar, load_grammar
@@ -197,6 +199,10 @@ class Model:
             replace(self._recognizer, config=config, rescoring=chosen, bias=bias)
         )
 
+    def gathering(self, config: GatherConfig) -> Model:
+        """The same model, whose live streams in several threads have its network run together."""
+        return self._with(replace(self._recognizer, network=LiveNetwork(self.scorer, config)))
+
     def _with(self, recognizer: SegmentRecognizer) -> Model:
         other = copy.copy(self)
         other._recognizer = recognizer
@@ -320,6 +326,7 @@ class Stream:
         self._segments: list[Segment] = []
         self._samples = 0
         self._finished = False
+        self._failure: Exception | None = None
 
     def accept(self, samples: NDArray[np.float32]) -> None:
         """Take more sound: float32 [n] in [-1, 1] at the model's rate, of any length.
@@ -364,10 +371,16 @@ class Stream:
         )
 
     def finish(self) -> Result:
-        """Recognise what is left and return everything."""
+        """Recognise what is left and return everything; what fails once fails every time."""
+        if self._failure is not None:
+            raise self._failure
         if not self._finished:
-            self._take(self._source.finish())
             self._finished = True
+            try:
+                self._take(self._source.finish())
+            except Exception as error:
+                self._failure = error
+                raise
         return self.result()
 
     def _take(self, segments: Iterable[Segment]) -> None:

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.acoustic.live_network import LiveNetwork
 from asr.acoustic.scorer import AcousticScorer
 from asr.decoder.align import Aligner, linear_steps
 from asr.decoder.closed import ClosedDecoder, piece_frames
@@ -71,6 +72,7 @@ class SegmentRecognizer:
         words: the user's words.
         grammar: recognises the phrases of a grammar only, in place of all this.
         reject: calibration of what is outside of a grammar.
+        network: that live streams share; None: each runs it for itself.
     """
 
     scorer: AcousticScorer
@@ -83,6 +85,7 @@ class SegmentRecognizer:
     bias: BiasConfig = field(default_factory=BiasConfig)
     grammar: ClosedDecoder | None = None
     reject: RejectConfig = field(default_factory=RejectConfig)
+    network: LiveNetwork | None = None
 
     def with_words(self, words: Iterable[str | BiasWord], boost: float | None) -> SegmentRecognizer:
         """The same with more words."""
@@ -119,9 +122,21 @@ class SegmentRecognizer:
         """What a search has found, as if the segment ended here."""
         return self._utterances.conclude(search)
 
-    def partial(self, search: Search, clock: Clock) -> Segment | None:
-        """The best text of a search so far; None where nothing was said yet."""
-        eojeols = [Eojeol(units, None) for units in eojeols_of(search.best_path().units)]
+    def closed_search(self) -> Search | None:
+        """A search for a phrase of the grammar in sound that is still to come, if there is one."""
+        return None if self.grammar is None else self.grammar.search()
+
+    def partial(self, search: Search, closed: Search | None, clock: Clock) -> Segment | None:
+        """The best text so far, as it is said; None where nothing is, or nothing of the grammar.
+
+        Args:
+            search: of :meth:`search`; closed: of :meth:`closed_search`, over the same scores.
+        """
+        if self.grammar is not None and closed is not None:
+            units = self.grammar.partial(closed, search)
+        else:
+            units = search.best_path().units
+        eojeols = [Eojeol(units, None) for units in eojeols_of(units)]
         if not eojeols:
             return None
         spans = self._written.spans([eojeol.text for eojeol in eojeols])

@@ -245,8 +245,8 @@ def _open_sndfile(
         file.seek(0)
         magic = file.read(16)
         if magic[:4] in (b"RIFF", b"fLaC", b"FORM", b"ID3\x03", b"ID3\x04"):
-            raise AudioError(f"{name} is damaged or cut off in its header ({_reason(error)}):"
-                             " record or copy it again") from error
+            raise AudioError(f"{name} is damaged or cut off in its header: record or copy it"
+                             " again") from error
         return None
     frames = handle.frames if 0 <= handle.frames < _UNKNOWN_FRAMES else None
     if frames == 0:
@@ -270,8 +270,8 @@ def _sndfile_blocks(name: str, handle: Any, frames: int | None) -> Iterator[np.n
         yield block
     if error is not None:
         raise AudioError(
-            f"{name} is cut short or damaged after {done / handle.samplerate:.1f} s"
-            f" ({_reason(error)}): record or copy it again"
+            f"{name} is cut short or damaged after {done / handle.samplerate:.1f} s: record or copy"
+            " it again"
         ) from error
     if frames is not None and done < frames:
         logger.warning("%s ends after %.1f s though its header promises %.1f s", name,
@@ -302,11 +302,6 @@ def _warn_if_cut(name: str, log: str) -> None:
     if match and int(match[2]) < int(match[1]) < 0x7FFF0000:
         logger.warning("%s is cut short: its header promises %s bytes of sound and it holds %s",
                        name, match[1], match[2])
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "error_string", None) or str(error)
-    return text.removeprefix("Error : ").rstrip(".")
 
 
 # --- ffmpeg -----------------------------------------------------------------------------------

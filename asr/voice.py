@@ -22,6 +22,9 @@ from asr.errors import ModelError, UsageError
 SAMPLE_RATE = 16000
 FRAME = 512
 """Samples of a frame."""
+NOISE_SHARE = 0.1
+"""Of the loudest speech: louder sound apart from speech is a noise, no pause."""
+_RAMP = 80  # samples on both sides over which sound is faded
 _CONTEXT = 64
 MOST_FRAMES = 1000
 """Frames that the network is given at once, which takes 20 kB for each."""
@@ -129,10 +132,49 @@ class Voices:
         """The sample behind the last frame of speech; None where there is none."""
         return self._spoken[-1] + FRAME if self._spoken else None
 
+    def near(self, begin: int, length: int, pad: int) -> NDArray[np.bool_]:
+        """Which of the samples from ``begin`` on have speech within ``pad`` samples, bool [length].
+
+        Those that are not heard yet count as near.
+        """
+        marks = np.zeros(length + 1, np.int64)
+        for start in self._spoken:
+            first = min(max(start - pad - begin, 0), length)
+            marks[first] += 1
+            marks[min(max(start + FRAME + pad - begin, first), length)] -= 1
+        near = np.cumsum(marks[:length]) > 0
+        near[max(0, self.heard - pad - begin) :] = True
+        return near
+
     def forget(self, sample: int) -> None:
         """Frames that begin before a sample count no more."""
         while self._spoken and self._spoken[0] < sample:
             self._spoken.popleft()
+
+
+def without_noises(samples: NDArray[np.float32], near: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Sound whose noises apart from speech are silenced.
+
+    Args:
+        samples: float32 [N]; near: bool [N], which are near speech. Others are kept, too, where
+            they are as quiet as pauses are.
+    """
+    borders = np.flatnonzero(np.diff(near, prepend=True, append=True)).reshape(-1, 2)
+    if not len(borders) or not near.any():
+        return samples
+    loud = NOISE_SHARE * _loudest(samples[near])
+    kept = np.ones(len(samples), np.float32)
+    for begin, end in borders.tolist():
+        if _loudest(samples[begin:end]) > loud:
+            kept[begin:end] = 0.0
+    ramp = np.full(2 * _RAMP + 1, 1 / (2 * _RAMP + 1), np.float32)
+    return samples * np.convolve(np.pad(kept, _RAMP, "edge"), ramp, "valid")
+
+
+def _loudest(samples: NDArray[np.float32]) -> float:
+    """The largest root mean square of 32 ms."""
+    parts = np.array_split(samples, max(1, len(samples) // FRAME))
+    return math.sqrt(max(float(np.mean(part**2)) for part in parts))
 
 
 @functools.cache

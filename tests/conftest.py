@@ -8,8 +8,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from asr import Model
 
 ROOT = Path(__file__).parent.parent
 WHOLE_RECIPE = "whole_recipe"
@@ -21,6 +25,14 @@ def korean_model() -> Path:
     from asr.models import resolve
 
     return resolve("ko-kaldi")
+
+
+@pytest.fixture(scope="session")
+def model(korean_model: Path) -> Model:
+    """The same, loaded once: it is immutable."""
+    from asr import load
+
+    return load(korean_model)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

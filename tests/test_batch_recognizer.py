@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import asr
 from asr.acoustic.batch_scorer import BatchScorer
 from asr.audio import iter_blocks
 from asr.batch_recognizer import BatchConfig, BatchRecognizer
@@ -27,11 +25,6 @@ from asr.segmenting import SegmentCutter
 
 SEARCH = DecoderConfig(beam=9.0, max_active=1000, lattice_beam=0.0)
 BATCHES = BatchConfig(segments=4, seconds=20.0)
-
-
-@pytest.fixture(scope="module")
-def model(korean_model: Path) -> Model:
-    return asr.load(korean_model)
 
 
 def unigrams(lm: LmAutomaton) -> LmAutomaton:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from asr import Model, UsageError, load, load_audio
+from asr import UsageError, load_audio
 from asr.acoustic.front_end import SpectralFrontEnd
+from asr.acoustic.live_network import LiveNetwork
 from asr.acoustic.live_scorer import (
     ChunkScorer,
     Speaker,
@@ -56,7 +57,7 @@ def tdnnf() -> AcousticScorer:
 @pytest.mark.parametrize("size", [160, 1111, 5000, 10**6])
 def test_chunks_give_the_scores_of_the_whole(tdnnf, size) -> None:
     samples = sample("human-digits-12345")
-    scorer = live_scorer(tdnnf, Speaker(tdnnf))
+    scorer = live_scorer(LiveNetwork(tdnnf), Speaker(tdnnf))
     assert isinstance(scorer, ChunkScorer)
     np.testing.assert_allclose(
         in_pieces(scorer, samples, size), tdnnf.scores(samples), atol=2e-3
@@ -64,22 +65,23 @@ def test_chunks_give_the_scores_of_the_whole(tdnnf, size) -> None:
 
 
 def test_chunks_come_with_no_more_delay_than_the_context(tdnnf) -> None:
-    scorer = ChunkScorer(tdnnf, Speaker(tdnnf))
+    scorer = ChunkScorer(LiveNetwork(tdnnf), Speaker(tdnnf))
     given = len(scorer.accept(sample("human-digits-12345")[:RATE]))
     behind = tdnnf.network.right_context * 0.01 + 0.025 + tdnnf.frame_seconds
     assert 1.0 - given * tdnnf.frame_seconds <= behind
 
 
 def test_too_little_sound_gives_nothing(tdnnf) -> None:
-    for scorer in (ChunkScorer(tdnnf, Speaker(tdnnf)), WindowScorer(tdnnf, WindowConfig())):
+    network = LiveNetwork(tdnnf)
+    for scorer in (ChunkScorer(network, Speaker(tdnnf)), WindowScorer(network, WindowConfig())):
         assert in_pieces(scorer, np.zeros(100, np.float32), 50).shape == (0, 17)
 
 
 def test_windows_that_hold_all_give_the_scores_of_the_whole(tdnnf) -> None:
     samples = sample("human-digits-12345")
-    wide = WindowScorer(tdnnf, WindowConfig(left=60.0, right=1.0))
+    wide = WindowScorer(LiveNetwork(tdnnf), WindowConfig(left=60.0, right=1.0))
     np.testing.assert_allclose(in_pieces(wide, samples, 4000), tdnnf.scores(samples), atol=2e-3)
-    narrow = WindowScorer(tdnnf, WindowConfig(left=0.5, right=0.3))
+    narrow = WindowScorer(LiveNetwork(tdnnf), WindowConfig(left=0.5, right=0.3))
     rows = in_pieces(narrow, samples, 4000)
     assert len(rows) == len(tdnnf.scores(samples))
     with pytest.raises(UsageError, match="0 seconds or more"):
@@ -109,11 +111,6 @@ def test_words_are_cut_by_characters() -> None:
     for count, texts in [(0, []), (1, ["가"]), (2, ["가나"]), (3, ["가나"]), (4, ["가나", "다"]),
                          (9, ["가나", "다라"])]:  # fmt: skip
         assert [word.text for word in _cut(words, count)] == texts
-
-
-@pytest.fixture(scope="module")
-def model(korean_model) -> Model:
-    return load(korean_model)
 
 
 @pytest.fixture(scope="module")
@@ -217,3 +214,20 @@ def test_a_stream_that_is_not_live_has_no_partials(model) -> None:
     stream = model.stream()
     stream.accept(sample("human-digits-6789"))
     assert stream.partial().text == ""
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.6])
+def test_a_noise_between_utterances_is_no_word(model, two_utterances, seconds) -> None:
+    one, quiet, other = two_utterances
+    noisy = quiet.copy()
+    size = round(seconds * RATE)
+    chance = np.random.Generator(np.random.PCG64(4))
+    noisy[RATE : RATE + size] += chance.normal(0, 0.1, size).astype(np.float32)
+    found = []
+    for pause in (quiet, noisy):
+        stream = model.stream(live=True)
+        stream.accept(np.concatenate([one, pause, other]))
+        found.append(stream.finish())
+    assert found[1].text == found[0].text
+    begin, end = len(one) / RATE + 0.3, (len(one) + len(quiet)) / RATE - 0.3
+    assert not [word for word in found[1].words if begin < (word.start + word.end) / 2 < end]

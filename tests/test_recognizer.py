@@ -25,13 +25,25 @@ SAMPLE = "synthetic-espeak-1.flac"
 
 
 @pytest.fixture(scope="module")
-def model(korean_model: Path) -> Model:
-    return load(korean_model)
-
-
-@pytest.fixture(scope="module")
 def sample() -> Path:
     return shipped("samples") / SAMPLE
+
+
+
+def test_what_fails_at_the_end_fails_every_time(model: Model) -> None:
+    stream = model.stream()
+    stream.accept(np.zeros(16_000, np.float32))
+
+    def finish():
+        raise ValueError("the first error")
+        yield
+
+    stream._source.finish = finish
+    for _ in range(2):
+        with pytest.raises(ValueError, match="the first error"):
+            stream.finish()
+    with pytest.raises(UsageError, match="finished"):
+        stream.accept(np.zeros(1, np.float32))
 
 
 def test_words_are_timed_and_make_up_the_text(model: Model, sample: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asr import Model, Result, UsageError, load
+from asr import Model, Result, UsageError
 from asr.cli.main import main
 from asr.data.corpora import load_split
 from asr.data_files import shipped
@@ -18,11 +18,6 @@ from asr.graph.grammar import parse_grammar
 
 SPEECH = Path(__file__).parents[2] / "shared" / "speech"
 DIGITS = parse_grammar("<digits 3-6>")
-
-
-@pytest.fixture(scope="module")
-def model(korean_model: Path) -> Model:
-    return load(korean_model)
 
 
 def sample(name: str) -> Path:

@@ -10,11 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr import Model, UsageError, load, load_audio
+from asr import UsageError, load_audio
 from asr.data_files import shipped
 from asr.errors import ModelError
 from asr.segmenting import SegmentCutter, SegmentingConfig, SoundSegment
-from asr.voice import FRAME, MOST_FRAMES, SAMPLE_RATE, VoiceConfig, VoiceStream, _session
+from asr.voice import (
+    FRAME,
+    MOST_FRAMES,
+    SAMPLE_RATE,
+    VoiceConfig,
+    Voices,
+    VoiceStream,
+    _session,
+    without_noises,
+)
 
 RATE = SAMPLE_RATE
 SPEECH = load_audio(shipped("samples") / "human-digits-12345.flac", RATE).samples
@@ -127,11 +136,6 @@ def test_other_rates_are_cut_without_it() -> None:
     assert [s.start for s in (*cutter.accept(noise(3)), *cutter.finish())] == [0.0]
 
 
-@pytest.fixture(scope="module")
-def model(korean_model) -> Model:
-    return load(korean_model)
-
-
 @pytest.mark.parametrize("live", [False, True])
 def test_silence_noise_and_chords_give_no_text(model, live) -> None:
     sound = np.concatenate([np.zeros(5 * RATE, np.float32), noise(10), chords(20)])
@@ -163,3 +167,41 @@ def test_misuse(model, monkeypatch) -> None:
     with pytest.raises(ModelError, match="pip install"):
         VoiceStream()
     _session.cache_clear()
+
+
+def test_noises_apart_from_speech_are_silenced_and_pauses_are_not() -> None:
+    chance = np.random.default_rng(3)
+    sound = chance.normal(0, 0.1, 48_000).astype(np.float32)
+    near = np.ones(48_000, bool)
+    near[16_000:32_000] = False
+    sound[16_000:32_000] *= 1e-3
+    assert np.array_equal(without_noises(sound, near), sound)
+    noisy = sound.copy()
+    noisy[20_000:24_000] = chance.normal(0, 0.1, 4000)
+    cleaned = without_noises(noisy, near)
+    assert not cleaned[16_100:31_900].any()
+    assert np.array_equal(cleaned[:15_900], sound[:15_900])
+    assert np.array_equal(cleaned[32_100:], sound[32_100:])
+
+
+def test_where_nobody_speaks_nothing_is_a_noise() -> None:
+    sound = np.random.default_rng(3).normal(0, 0.1, 9000).astype(np.float32)
+    assert without_noises(sound, np.zeros(9000, bool)) is sound
+    assert without_noises(sound, np.ones(9000, bool)) is sound
+    assert len(without_noises(sound[:0], np.zeros(0, bool))) == 0
+
+
+@given(
+    st.lists(st.integers(0, 60), max_size=20), st.integers(0, 9000), st.integers(0, 20_000),
+    st.integers(0, 2000),
+)  # fmt: skip
+def test_samples_near_speech(frames: list[int], begin: int, length: int, pad: int) -> None:
+    voices = Voices(VoiceConfig())
+    voices._spoken.extend(FRAME * frame for frame in sorted(set(frames)))
+    voices.heard = 61 * FRAME
+    near = voices.near(begin, length, pad)
+    samples = np.arange(begin, begin + length)
+    wanted = samples >= voices.heard - pad
+    for frame in frames:
+        wanted |= (samples >= FRAME * frame - pad) & (samples < FRAME * (frame + 1) + pad)
+    assert np.array_equal(near, wanted)

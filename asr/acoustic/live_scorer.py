@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asr.acoustic.front_end import PAUSE_KEPT, SPEECH_GATE, SpectralFrontEnd
+from asr.acoustic.live_network import LiveNetwork, Scores
 from asr.acoustic.nnet import Nnet
 from asr.acoustic.scorer import AcousticScorer
 from asr.errors import UsageError
@@ -25,7 +26,6 @@ from asr.features.loudness import frame_powers, ratio, speech_power
 from asr.features.noise_floor import NOISE_PERIOD, add_noise
 from asr.features.stream import FeatureStream
 
-Scores = NDArray[np.float32]
 LEVEL_FRAMES = 3000
 """Frames back to which the level of the speech is taken from."""
 
@@ -75,21 +75,23 @@ class Speaker:
 
 
 def live_scorer(
-    scorer: AcousticScorer, speaker: Speaker, window: WindowConfig | None = None
+    network: LiveNetwork, speaker: Speaker, window: WindowConfig | None = None
 ) -> LiveScorer:
     """A scorer of a new segment: exact chunks where the network allows them, else windows."""
+    scorer = network.scorer
     if isinstance(scorer.front_end, SpectralFrontEnd) and isinstance(scorer.network, Nnet):
-        return ChunkScorer(scorer, speaker)
-    return WindowScorer(scorer, window or WindowConfig())
+        return ChunkScorer(network, speaker)
+    return WindowScorer(network, window or WindowConfig())
 
 
 class ChunkScorer:
     """Of a time-delay network on spectral features: each frame is computed once."""
 
-    def __init__(self, scorer: AcousticScorer, speaker: Speaker) -> None:
+    def __init__(self, network: LiveNetwork, speaker: Speaker) -> None:
+        scorer = network.scorer
         assert isinstance(scorer.front_end, SpectralFrontEnd)
         assert isinstance(scorer.network, Nnet)
-        self._scorer, self._speaker = scorer, speaker
+        self._scorer, self._speaker, self._live = scorer, speaker, network
         self._front_end, self._network = scorer.front_end, scorer.network
         self._features = FeatureStream(self._front_end.features)
         self._tail = np.zeros(0, np.float32)  # samples that later frames' powers still need
@@ -156,11 +158,10 @@ class ChunkScorer:
         if outputs < 1:
             return self._none()
         ivectors = self._speaker.ivectors
-        ivector = None if ivectors is None else ivectors.ivector()[None]
+        ivector = None if ivectors is None else ivectors.ivector()
         used = frames[: context + (outputs - 1) * step + 1]
-        scores = network.forward_context(used[None], ivector)[0] * self._scorer.scale
         self._frames = frames[outputs * step :].clone()
-        return np.asarray(scores.float().cpu().numpy())
+        return self._live.chunk(used, ivector)
 
     def _none(self) -> Scores:
         return np.zeros((0, self._scorer.num_pdfs), np.float32)
@@ -169,8 +170,9 @@ class ChunkScorer:
 class WindowScorer:
     """Of any network: a window that ends with the newest sound is scored anew each time."""
 
-    def __init__(self, scorer: AcousticScorer, config: WindowConfig) -> None:
-        self._scorer = scorer
+    def __init__(self, network: LiveNetwork, config: WindowConfig) -> None:
+        scorer = network.scorer
+        self._scorer, self._live = scorer, network
         self._size = round(scorer.frame_seconds * scorer.sample_rate)  # samples a frame
         self._left = math.ceil(config.left / scorer.frame_seconds)
         self._right = math.ceil(config.right / scorer.frame_seconds)
@@ -184,11 +186,11 @@ class WindowScorer:
         until = self._begin + len(self._held) // self._size - self._right
         if until <= self._done:
             return np.zeros((0, self._scorer.num_pdfs), np.float32)
-        return self._given(self._scorer.scores(self._held), until)
+        return self._given(self._live.window(self._held), until)
 
     def finish(self) -> Scores:
         """See :class:`LiveScorer`."""
-        scores = self._scorer.scores(self._held)
+        scores = self._live.window(self._held)
         return self._given(scores, self._begin + len(scores))
 
     def _given(self, scores: Scores, until: int) -> Scores:

@@ -17,7 +17,7 @@ from asr.alignment import LEVELS, Alignment
 from asr.alignment_writers import ALIGNMENT_WRITERS, get_alignment_writer
 from asr.cli.inputs import STDIN, Input, output_paths, prepare_folder
 from asr.cli.messages import describe, report
-from asr.cli.progress import shown_progress
+from asr.cli.models import model_path
 from asr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -187,11 +187,7 @@ def _check_plot(path: Path) -> None:
 
 
 def _load(name: str, device: str) -> TextAligner:
-    """Load the model, making it first where it is not in the cache."""
-    from asr.models import resolve
-
-    with shown_progress() as progress:
-        path = resolve(name, progress)
+    path = model_path(name)
     from asr.aligning import load_aligner
 
     return load_aligner(path, device)

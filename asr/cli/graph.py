@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.cli.inputs import prepare_folder
+from asr.cli.models import model_path
 from asr.cli.progress import shown_progress
 from asr.errors import DataError, ModelError, UsageError
 
@@ -180,10 +181,8 @@ def _model_sizes(model: str | Path) -> list[tuple[str, int]]:
     from asr.bundle import GRAPH_FILE, LM_FILE, open_bundle
     from asr.graph.hcl import HclGraph
     from asr.graph_building import own_lm
-    from asr.models import resolve
 
-    with shown_progress() as progress:
-        bundle = open_bundle(resolve(model, progress))
+    bundle = open_bundle(model_path(model))
     graph, lm = HclGraph.from_tensors(bundle.tensors(GRAPH_FILE)), own_lm(bundle)
     return [
         ("graph states", len(graph.kind)),

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asr.cli.progress import shown_progress
+from asr.cli.models import model_path
+from asr.errors import AsrError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -53,6 +54,9 @@ def describe_target(target: str) -> dict[str, Any]:
 
     if target in ALIASES or target in KNOWN or Path(target).is_dir():
         return _describe_model(target)
+    if not Path(target).exists():
+        names = ", ".join([*ALIASES, *KNOWN])
+        raise AsrError(f"{target}: no such file, and no model of that name: those are {names}")
     from asr.audio import audio_info
 
     return asdict(audio_info(target))
@@ -60,10 +64,8 @@ def describe_target(target: str) -> dict[str, Any]:
 
 def _describe_model(target: str) -> dict[str, Any]:
     from asr.bundle import open_bundle
-    from asr.models import resolve
 
-    with shown_progress() as progress:
-        path = resolve(target, progress)
+    path = model_path(target)
     bundle = open_bundle(path)
     manifest = asdict(bundle.manifest)
     sections = manifest.pop("sections")

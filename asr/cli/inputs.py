@@ -39,6 +39,16 @@ class Input:
             "utf-8", "replace")
 
 
+def check_no_sound(option: str, path: Path | None) -> None:
+    """Refuse the name of a sound where a text is wanted: any lines of text would do as one.
+
+    Raises:
+        UsageError: it is called like a sound.
+    """
+    if path is not None and path.suffix.lower() in SOUND_SUFFIXES:
+        raise UsageError(f"{option} {path} is called like a sound: give a text file there")
+
+
 def expand(arguments: Sequence[str], *, raw: bool) -> tuple[list[Input], list[AudioError]]:
     """Replace folders by the sounds below them, sorted; errors are the arguments that hold none.
 

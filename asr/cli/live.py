@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from asr.cli.inputs import STDIN
-from asr.cli.progress import shown_progress
+from asr.cli.models import load_model
 from asr.errors import AudioError, UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                         help="name or folder of a model (default: ko)")
     parser.add_argument("--words", type=Path, action="append", default=[], metavar="FILE",
                         help="make these words recognisable (see `asr words`); may be repeated")
+    parser.add_argument("--grammar", type=Path, metavar="FILE",
+                        help="follow the phrases of this grammar only (docs/grammar.md)")
     parser.add_argument("-f", "--format", choices=["txt", "json"], default="txt",
                         help="txt: a line a segment; json: an object a line (default: txt)")
     parser.add_argument("--partials", action="store_true",
@@ -66,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--partials are told in json: add --format json")
     if args.input != STDIN and args.rate != 16000:
         raise UsageError("--rate is of standard input; a file says its own")
+    if args.grammar and args.words:
+        raise UsageError("--grammar recognises its own phrases only: put the words into it")
     config = _config(args)
     model = _model(args)
     stream = model.stream(live=config)
@@ -96,16 +100,10 @@ def _config(args: argparse.Namespace) -> Any:
 
 
 def _model(args: argparse.Namespace) -> Model:
-    from asr.models import resolve
-
-    with shown_progress() as progress:
-        path = resolve(args.model, progress)
-    from asr.recognizer import load
-
-    model = load(path)
+    model = load_model(args.model)
     for words in args.words:
         model = model.add_words(words)
-    return model
+    return model if args.grammar is None else model.with_grammar(args.grammar)
 
 
 def _blocks(source: str, rate: int, wanted: int) -> Iterator[NDArray[np.float32]]:
@@ -115,23 +113,14 @@ def _blocks(source: str, rate: int, wanted: int) -> Iterator[NDArray[np.float32]
 
         yield from iter_blocks(source, wanted, block_seconds=BLOCK)
         return
-    import numpy as np
-    import soxr
+    from asr.pcm import PcmDecoder
 
-    if not 1000 <= rate <= 384_000:
-        raise UsageError(f"a sample rate of {rate} Hz makes no sense; use 8000 to 48000")
-    stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32") if rate != wanted else None
-    left = b""
+    decoder = PcmDecoder(rate, wanted)
     pipe: Any = sys.stdin.buffer  # read1 gives what is there, and does not wait for more
     while data := pipe.read1(round(BLOCK * rate) * 2):
-        left += data
-        whole = len(left) // 2 * 2
-        samples = np.frombuffer(left[:whole], "<i2").astype(np.float32) / 32768.0
-        left = left[whole:]
-        yield samples if stream is None else stream.resample_chunk(samples)
-    if stream is not None:
-        yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
-    if left:
+        yield decoder.accept(data)
+    yield decoder.finish()
+    if decoder.broken_off:
         raise AudioError("standard input ended within a sample: it must be raw 16-bit PCM")
 
 
@@ -139,7 +128,10 @@ def _tell(stream: Stream, told: int, args: argparse.Namespace, screen: _Screen) 
     """Print segments that have ended since, and show the one in progress; how many are printed."""
     for segment in stream.segments[told:]:
         screen.clear()
-        print(_line(segment, "final") if args.format == "json" else segment.text, flush=True)
+        if args.format == "json":
+            print(_line(segment, "final"), flush=True)
+        elif not segment.rejected:
+            print(segment.text, flush=True)
     partial = stream.partial()
     if args.partials:
         if screen.changed(partial.text):
@@ -153,6 +145,10 @@ def _line(segment: Segment, kind: str) -> str:
     words = [asdict(word) for word in segment.words]
     content = {"type": kind, "start": round(segment.start, 3), "end": round(segment.end, 3),
                "text": segment.text, "words": words}  # fmt: skip
+    if segment.rejected:  # none of the grammar's phrases
+        content["rejected"] = True
+    if segment.slots:
+        content["slots"] = segment.slots
     return json.dumps(content, ensure_ascii=False)
 
 

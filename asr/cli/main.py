@@ -51,8 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = next((word for word in arguments if not word.startswith("-")), None)
     module = importlib.import_module(COMMANDS[name][0]) if name in COMMANDS else None
-    parser = _build_parser(name, module)
-    args = parser.parse_args(arguments)
+    parser, subparsers = _build_parser(name, module)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:  # told with the usage of the subcommand, which argparse itself does not know of
+        chosen = subparsers.get(name or "", parser)
+        chosen.error(f"unrecognized arguments: {' '.join(unknown)}")
     if module is None:
         parser.print_help(sys.stderr)
         return 2
@@ -60,8 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _guarded(module, args)
 
 
-def _build_parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
-    """A parser that knows the chosen subcommand in full and the others by name."""
+def _build_parser(
+    name: str | None, module: ModuleType | None
+) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """A parser that knows the chosen subcommand in full and the others by name; and theirs."""
     parser = argparse.ArgumentParser(
         prog="asr",
         description="Malsori: Korean speech recognition.",
@@ -79,7 +84,7 @@ def _build_parser(name: str | None, module: ModuleType | None) -> argparse.Argum
             )
         else:
             subparsers.add_parser(command, help=summary)
-    return parser
+    return parser, subparsers.choices
 
 
 def _set_up_output(debug: bool) -> None:

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.cli.inputs import STDIN, Input, expand
+from asr.cli.inputs import STDIN, Input, check_no_sound, expand
 from asr.cli.messages import describe, report
-from asr.cli.progress import shown_progress
+from asr.cli.models import load_model
 from asr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     if (args.catalog is None) == (args.index is None):
         raise UsageError("give a catalogue with --catalog, or an index of one with --index")
+    check_no_sound("--catalog", args.catalog)
     if args.build_index is not None and args.catalog is None:
         raise UsageError("--build-index needs the --catalog to index")
     if not args.text and not args.sounds and args.build_index is None:
@@ -117,14 +118,9 @@ def _index(args: argparse.Namespace) -> Index:
 
 
 def _voice_search(args: argparse.Namespace, index: Index, config: SearchConfig) -> VoiceSearch:
-    from asr.models import resolve
-
-    with shown_progress() as progress:
-        path = resolve(args.model, progress)
-    from asr.recognizer import load
+    model = load_model(args.model, args.device)
     from asr.search import VoiceConfig, VoiceSearch
 
-    model = load(path, device=args.device)
     return VoiceSearch(model, index, config, VoiceConfig(passes=args.passes))
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.cli.progress import shown_progress
+from asr.cli.inputs import check_no_sound
+from asr.cli.models import load_model
 from asr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asr.serve")
 
 NEEDED = ("fastapi", "uvicorn", "h11", "websockets", "python_multipart", "prometheus_client")
-DEFAULT_PORT = 8000
+DEFAULT_PORT, MOST_PORTS = 8000, 65_535
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--host", default="127.0.0.1",
                         help="address to listen on (default: 127.0.0.1, this machine only)")
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT,
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, metavar="N",
                         help=f"default: {DEFAULT_PORT}; 0: any that is free")
     parser.add_argument("-m", "--model", default="ko", help="name or folder of a model")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
@@ -44,6 +45,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                         help="make these words recognisable for all (docs/own-words.md)")
     parser.add_argument("-j", "--jobs", type=int, metavar="N",
                         help="sounds recognised at once (default: one for each processor)")
+    parser.add_argument("--batch", type=int, metavar="N",
+                        help="live streams whose network is run at once, at most (default: 1)")
     parser.add_argument("--catalog", type=Path, metavar="FILE",
                         help="a catalogue for /search and the page (docs/search.md)")
     parser.add_argument("--index", type=Path, metavar="DIR",
@@ -75,7 +78,7 @@ _LIMITS = (
     ("--max-upload-mb", float, "largest upload in megabytes"),
     ("--max-seconds", float, "longest sound of an upload, in seconds"),
     ("--max-streams", int, "live streams at once"),
-    ("--client-requests", int, "uploads of one client at once"),
+    ("--client-requests", int, "uploads and searches of one client at once"),
     ("--client-streams", int, "live streams of one client at once"),
     ("--client-rate", int, "requests and streams of one client in a minute"),
     ("--idle-seconds", float, "a client silent for so long in the midst of sending is given up"),
@@ -95,10 +98,11 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"{path}: no such file")
     if args.catalog and args.index:
         raise UsageError("--catalog and --index are two ways to say the same: give one")
+    check_no_sound("--catalog", args.catalog)
     from asr.server.app import create_app
-    from asr.server.live import warm_up
     from asr.server.run import Server, listen, serve
     from asr.server.security import is_loopback
+    from asr.server.warming import warm_up
 
     config = _config(args)
     local = is_loopback(args.host)
@@ -107,11 +111,17 @@ def run(args: argparse.Namespace) -> int:
         if not local:
             _warn(args, config)
         model = _load(args, config.jobs)
-        warm_up(model)
         app = create_app(model, config, local=local, index=_index(args))
+        warm_up(app.state.service)
         server = Server(app, args.certificate, args.private_key)
         serve(server, listening, _announce(model.name))
     return 0
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or len(text) > 5 or int(text) > MOST_PORTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to {MOST_PORTS}")
+    return int(text)
 
 
 def _config(args: argparse.Namespace) -> ServerConfig:
@@ -121,6 +131,7 @@ def _config(args: argparse.Namespace) -> ServerConfig:
     upload = args.max_upload_mb
     chosen = {
         "jobs": args.jobs or os.cpu_count() or 1,
+        "batch": args.batch,
         "queue": args.queue,
         "upload_bytes": None if upload is None else round(upload * MEGABYTE),
         "sound_seconds": args.max_seconds,
@@ -152,16 +163,7 @@ def _warn(args: argparse.Namespace, config: ServerConfig) -> None:
 
 
 def _load(args: argparse.Namespace, jobs: int) -> Model:
-    from asr.models import resolve
-
-    with shown_progress() as progress:
-        path = resolve(args.model, progress)
-    import torch
-
-    from asr.recognizer import load
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
-    model = load(path, device=args.device)
+    model = load_model(args.model, args.device, jobs)
     for words in args.words:
         model = model.add_words(words)
     return model

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-import os
 import sys
 import threading
 import traceback
@@ -14,9 +13,12 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr import __version__
 from asr.cli.inputs import STDIN, Input, expand, output_paths, prepare_folder, utterance_ids
 from asr.cli.messages import describe, report
-from asr.cli.progress import SoundBar, shown_progress
+from asr.cli.models import load_model, model_path
+from asr.cli.progress import SoundBar
+from asr.cli.resuming import Marks, content_identity, identity, model_identity
 from asr.errors import AsrError, AudioError, UsageError
 from asr.result import MOST_ALTERNATIVES, Detail
 from asr.subtitles import CueOptions
@@ -59,8 +61,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("-j", "--jobs", type=_positive, default=1, metavar="N",
                         help="sounds, and segments of long ones, recognised at once (default: 1)")
     parser.add_argument("--resume", action="store_true",
-                        help="with --output, leave out sounds whose transcripts are there already"
-                        " and newer than they are")
+                        help="with --output, leave out sounds that were recognised in full, as they"
+                        " are now, by the same model and options")
     parser.add_argument("--no-vad", action="store_true",
                         help="recognise, too, where the voice-activity detector hears nobody speak")
     what = parser.add_argument_group("what is recognised")
@@ -116,18 +118,20 @@ def run(args: argparse.Namespace) -> int:
         report(describe(error))
     if not inputs:
         return 1
-    if args.resume:
-        inputs, paths = _undone(inputs, paths)
-        if not inputs:
-            return 1 if errors else 0
     if args.output:
         prepare_folder(args.output, f"--output {args.output}")
-    model = _adapted(_load(args.model, args.device, args.jobs), args)
+    marks = Marks(args.output, _how(args)) if args.output else None
+    if args.resume and marks is not None:
+        inputs, paths = marks.undone(inputs, paths)
+        if not inputs:
+            return 1 if errors else 0
+    model = _adapted(load_model(args.model, args.device, args.jobs), args)
     detail = Detail(args.nbest, args.jamo, args.written, args.punctuation)
     voices = VoiceConfig(threshold=0.0) if args.no_vad else VoiceConfig()
     segmenting = SegmentingConfig(voices=voices)
     bar = SoundBar(_total_seconds(inputs, raw))
     failures = len(errors)
+    before = [marks.mark_of(item) for item in inputs] if marks else []
     try:
         ids = utterance_ids(inputs)
         for number, outcome in enumerate(
@@ -138,9 +142,12 @@ def run(args: argparse.Namespace) -> int:
                 with bar.aside():
                     if damage is None:
                         _warn_if_short(result)
-                    if args.output:
+                    if marks is not None:
+                        marks.forget(paths[number])
                         for name, path in paths[number].items():
                             writers[name].save(result, path)
+                        if damage is None:  # else it is to be recognised again once it is mended
+                            marks.note(inputs[number], paths[number], before[number])
                     elif len(inputs) == 1:
                         _print(result, writers[formats[0]], None)
                     elif damage is None:  # a line of a list stands for a whole sound
@@ -176,27 +183,21 @@ def _writers(args: argparse.Namespace, formats: Sequence[str]) -> dict[str, Writ
     return {name: get_writer(name, options, word_times=args.word_times) for name in formats}
 
 
-def _undone(
-    inputs: Sequence[Input], paths: Sequence[dict[str, Path]]
-) -> tuple[list[Input], list[dict[str, Path]]]:
-    """The inputs that have not been recognised since they changed, and where transcripts go."""
-    left = [
-        (item, outputs)
-        for item, outputs in zip(inputs, paths, strict=True)
-        if not all(_newer(path, item) for path in outputs.values())
-    ]
-    if len(left) < len(inputs):
-        done = len(inputs) - len(left)
-        print(f"asr: {done} of {len(inputs)} sounds are done already", file=sys.stderr)
-    return [item for item, _ in left], [outputs for _, outputs in left]
+_NOT_TOLD = ("inputs", "output", "format", "device", "jobs", "resume", "debug")
+"""Options that change no transcript."""
 
 
-def _newer(path: Path, item: Input) -> bool:
-    """Whether a transcript was written after its sound."""
-    try:
-        return path.stat().st_mtime >= Path(item.source).stat().st_mtime
-    except OSError:
-        return False
+def _how(args: argparse.Namespace) -> dict[str, object]:
+    """All that transcripts depend on beside their sounds."""
+    options = {name: value for name, value in vars(args).items() if name not in _NOT_TOLD}
+    for name in ("words", "hotwords"):
+        options[name] = [content_identity(path) for path in options[name]]
+    if args.grammar is not None:
+        from asr.graph.grammar import load_grammar
+
+        grammar = load_grammar(args.grammar)  # with the lists that it names
+        options["grammar"] = identity(repr(grammar.root).encode())
+    return {**options, "model": model_identity(model_path(args.model)), "malsori": __version__}
 
 
 def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
@@ -260,20 +261,6 @@ def _check_destination(formats: Sequence[str], output: Path | None, count: int) 
         raise UsageError("several formats need --output DIR")
     if count > 1 and formats[0] != "txt" and not WRITERS[formats[0]].joinable:
         raise UsageError(f"{formats[0]} of several sounds needs --output DIR")
-
-
-def _load(name: str, device: str, jobs: int) -> Model:
-    """Load the model, making it first where it is not in the cache."""
-    from asr.models import resolve
-
-    with shown_progress() as progress:
-        path = resolve(name, progress)
-    import torch
-
-    from asr.recognizer import load
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
-    return load(path, device=device)
 
 
 def _recognise_all(

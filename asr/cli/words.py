@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asr.cli.messages import describe, report
-from asr.cli.progress import shown_progress
+from asr.cli.models import model_path
 from asr.errors import DataError, ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         report(describe(error))
     if not words:
         return 1
-    path = _model_path(args.model)
+    path = model_path(args.model)
     checks = _checks(words, path)
     heard = _try(words, path, args.sound) if args.sound else None
     if args.json:
@@ -82,13 +82,6 @@ def _words(args: argparse.Namespace) -> tuple[list[BiasWord], list[Exception]]:
             raise DataError(f"{args.file} has no words: give a file with one word a line")
         words += listed
     return list(dict.fromkeys(words)), errors
-
-
-def _model_path(name: str) -> Path:
-    from asr.models import resolve
-
-    with shown_progress() as progress:
-        return resolve(name, progress)
 
 
 def _checks(words: Sequence[BiasWord], path: Path) -> list[WordCheck]:

@@ -12,7 +12,7 @@ from asr.decoder.config import DecoderConfig
 from asr.decoder.lattice import Hypothesis
 from asr.decoder.path import DecodedUnit
 from asr.decoder.rescoring import text_of
-from asr.decoder.search import Decoder
+from asr.decoder.search import Decoder, Search
 from asr.graph.grammar import CompiledGrammar, Grammar
 from asr.graph.grammar_match import GrammarMatch
 from asr.graph.grammar_reject import PathScore, RejectConfig, grammar_confidence
@@ -78,16 +78,37 @@ class ClosedDecoder:
             free: the best path over the same scores with the model's own language model, which
                 tells whether other words fit better.
         """
-        search = self.decoder.search(self.config)
+        search = self.search()
         search.advance(scores)
         lattice = search.lattice()
         if lattice is None or not lattice.complete:
             return ClosedPath(None, (), 0.0, True)
         (best,) = lattice.nbest(1)
         match = self.grammar.parse([unit.unit for unit in best.units])
-        sure = grammar_confidence(_path(best), _path(free), len(scores), self.reject)
+        sure = self._confidence(best, free, len(scores))
         rejected = match is None or sure < self.reject.threshold
         return ClosedPath(match, best.units, sure, rejected)
+
+    def search(self) -> Search:
+        """A search for sound that is still to come."""
+        return self.decoder.search(self.config)
+
+    def partial(self, search: Search, free: Search) -> tuple[DecodedUnit, ...]:
+        """The beginning of a phrase that was said so far; nothing where other words fit better.
+
+        Args:
+            search: from :meth:`search`.
+            free: a search with the model's own language model over the same scores.
+        """
+        lattice, other = search.lattice(ended=False), free.lattice()
+        if lattice is None or other is None:
+            return ()
+        (best,) = lattice.nbest(1)
+        sure = self._confidence(best, other.nbest(1)[0], search.frames)
+        return best.units if sure >= self.reject.threshold else ()
+
+    def _confidence(self, path: Hypothesis, free: Hypothesis, frames: int) -> float:
+        return grammar_confidence(_path(path), _path(free), frames, self.reject)
 
 
 def _path(hypothesis: Hypothesis) -> PathScore:

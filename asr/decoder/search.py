@@ -283,12 +283,14 @@ class Search:
         units = timed_units(steps, self.frames, self._decoder.words)
         return BestPath(units, score, complete)
 
-    def lattice(self) -> Lattice | None:
-        """All paths so far within the lattice beam, as if the utterance ended here.
+    def lattice(self, *, ended: bool = True) -> Lattice | None:
+        """All paths so far within the lattice beam; None where the search lost every path.
 
-        None where the search lost every path.
+        Args:
+            ended: as if the utterance ended here, where it may; else it goes on, and the unit in
+                progress is not part of the paths.
         """
-        found = self._endings()
+        found = self._endings() if ended else new_found(0)
         complete = len(found.score) > 0
         if not complete:
             if self.active == 0:

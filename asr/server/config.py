@@ -17,6 +17,7 @@ class ServerConfig:
 
     Attributes:
         jobs: sounds recognised at once; also the threads that do it.
+        batch: live streams whose network is run at once, at most; 1: each alone.
         queue: uploads that may wait for their turn beside those; more are refused with 503.
         upload_bytes: the largest body of a request.
         upload_seconds: the longest that a body may take to arrive.
@@ -24,7 +25,7 @@ class ServerConfig:
         streams: live streams at once, of all clients.
         stream_seconds: the longest live stream, in seconds of sound.
         frame_bytes: the largest WebSocket message.
-        client_requests: uploads of one client at once.
+        client_requests: uploads and searches of one client at once.
         client_streams: live streams of one client at once.
         client_rate: requests and streams that one client may begin in a minute.
         idle_seconds: silence of a client, in the midst of what it sends or does not take, after
@@ -43,6 +44,7 @@ class ServerConfig:
     """
 
     jobs: int = 2
+    batch: int = 1
     queue: int = 32
     upload_bytes: int = 100 * MEGABYTE
     upload_seconds: float = 600.0

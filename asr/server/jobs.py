@@ -3,6 +3,8 @@
 Work is cut into *steps* of a second or two at most. A worker that has finished a step takes the
 next live step if there is one, else the next step of an upload. While there are live streams, one
 of two or more workers is kept from uploads, so that they never wait for a whole step of theirs.
+Where streams have their network run together, more threads take live steps than there are
+workers: most of them wait for the network.
 """
 
 from __future__ import annotations
@@ -28,13 +30,14 @@ class WorkPool:
     Args:
         workers: threads.
         waiting: uploads that may wait beside the ``workers`` that are in progress.
+        batch: live steps in progress for each worker.
 
     Attributes:
         admitted: uploads that hold a place.
         running: uploads whose turn it is.
     """
 
-    def __init__(self, workers: int, waiting: int) -> None:
+    def __init__(self, workers: int, waiting: int, batch: int = 1) -> None:
         self.workers = workers
         self.places = workers + waiting
         self.admitted = 0
@@ -48,7 +51,7 @@ class WorkPool:
         self._closed = False
         self._threads = [
             threading.Thread(target=self._work, name=f"asr-{number}", daemon=True)
-            for number in range(workers)
+            for number in range(workers * batch)
         ]
         for thread in self._threads:
             thread.start()

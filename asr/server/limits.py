@@ -73,14 +73,14 @@ class ClientLimits:
 
     @contextmanager
     def request(self, client: str) -> Iterator[None]:
-        """Hold one of the client's uploads.
+        """Hold one of the client's uploads or searches.
 
         Raises:
             ApiError: 429, it has as many as it may.
         """
         most = self._config.client_requests
         if self._requests[client] >= most:
-            raise ApiError(429, f"more than {most} uploads of one client at once",
+            raise ApiError(429, f"more than {most} requests of one client at once",
                            code="too_many_requests", retry_after=1)
         with _counted(self._requests, client):
             yield

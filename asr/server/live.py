@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.audio import iter_blocks
-from asr.errors import AudioError, UsageError
+from asr.errors import AudioError
+from asr.pcm import PcmDecoder
 from asr.result import Result, Segment
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 UPLOAD_BLOCK_SECONDS = 5.0
 """Sound of an upload that is read between two looks at whether its client is still there."""
-SAMPLE_RATES = (4_000, 192_000)
-_FULL_SCALE = np.float32(1.0 / 32768.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +59,21 @@ class PcmStream:
         written: bool = False,
         punctuation: bool = False,
     ) -> None:
-        low, high = SAMPLE_RATES
-        if not low <= sample_rate <= high:
-            raise UsageError(f"sample_rate must be from {low} to {high} Hz, not {sample_rate}")
-        self.sample_rate = sample_rate
-        self.seconds = 0.0
+        self._pcm = PcmDecoder(sample_rate, model.sample_rate)
         self._start = start
         self._stream = model.stream(
             nbest=nbest, live=True, written=written, punctuation=punctuation
         )
         self._told = 0
-        self._rest = b""
-        self._resample = None
-        if sample_rate != model.sample_rate:
-            import soxr
 
-            self._resample = soxr.ResampleStream(
-                sample_rate, model.sample_rate, 1, dtype="float32", quality="HQ"
-            )
+    @property
+    def seconds(self) -> float:
+        """Of sound that has come."""
+        return self._pcm.seconds
 
     def accept(self, pcm: bytes) -> Heard:
         """Take little-endian 16-bit mono samples; half of one waits for the next call."""
-        samples = self._samples(pcm)
+        samples = self._pcm.accept(pcm)
         if len(samples):
             self._stream.accept(samples)
         segments = self._new_segments(self._stream.segments)
@@ -89,21 +81,10 @@ class PcmStream:
 
     def finish(self) -> Heard:
         """Recognise what is left."""
-        if self._resample is not None:
-            tail = self._resample.resample_chunk(np.zeros(0, np.float32), last=True)
-            if len(tail):
-                self._stream.accept(np.clip(tail, -1.0, 1.0))
+        tail = self._pcm.finish()
+        if len(tail):
+            self._stream.accept(tail)
         return Heard(self._new_segments(self._stream.finish().segments))
-
-    def _samples(self, pcm: bytes) -> NDArray[np.float32]:
-        data = self._rest + pcm
-        whole = len(data) // 2 * 2
-        self._rest = data[whole:]
-        samples = np.frombuffer(data[:whole], "<i2").astype(np.float32) * _FULL_SCALE
-        self.seconds += len(samples) / self.sample_rate
-        if self._resample is None:
-            return samples
-        return np.clip(self._resample.resample_chunk(samples), -1.0, 1.0)
 
     def _new_segments(self, segments: Sequence[Segment]) -> tuple[Segment, ...]:
         new = [_later(segment, self._start) for segment in segments[self._told :]]
@@ -178,9 +159,3 @@ class UploadRecognizer:
         """Let go of the file and of what was copied from it."""
         with contextlib.suppress(ValueError):  # a step that runs still lets go when it ends
             self._blocks.close()
-
-
-def warm_up(model: Model) -> None:
-    """Have everything compiled that recognising needs, so that the first client need not wait."""
-    noise = np.random.default_rng(0).normal(0.0, 0.05, model.sample_rate).astype(np.float32)
-    model.transcribe(noise, sample_rate=model.sample_rate)

@@ -19,7 +19,8 @@ async def by_text(service: Service, request: Request) -> Response:
     """Answer ``GET /search?q=TEXT&top=N``.
 
     Raises:
-        ApiError: 404 without a catalogue, 400 for a query that makes no sense.
+        ApiError: 404 without a catalogue, 400 for a query that makes no sense, 429 or 503 where
+            the client or the service has too much to do.
     """
     searcher = _catalogue(service).searcher
     count = _count(request.query_params.get("top"))
@@ -27,7 +28,8 @@ async def by_text(service: Service, request: Request) -> Response:
     if not text or len(text) > MOST_CHARACTERS:
         raise ApiError(400, f"q is what to search for, 1 to {MOST_CHARACTERS} characters",
                        param="q")
-    return _answer(await service.pool.run_live(lambda: searcher.search(text, count)))
+    with service.accepted(), service.limits.request(request.state.client):
+        return _answer(await service.pool.run_live(lambda: searcher.search(text, count)))
 
 
 async def by_voice(service: Service, request: Request) -> Response:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from asr.gathering import GatherConfig
 from asr.search import Index, VoiceSearch
 from asr.server.config import ServerConfig
 from asr.server.errors import ApiError
@@ -45,12 +46,14 @@ class Service:
         local: bool = True,
         index: Index | None = None,
     ) -> None:
+        if config.batch > 1:
+            model = model.gathering(GatherConfig(config.batch, at_once=config.jobs))
         self.model = model
         self.catalogue = None if index is None else VoiceSearch(model, index)
         self.config = config
         self.gate = Gate(config, local)
         self.limits = ClientLimits(config)
-        self.pool = WorkPool(config.jobs, config.queue)
+        self.pool = WorkPool(config.jobs, config.queue, config.batch)
         self.metrics = Metrics()
         self.stopping = asyncio.Event()
         self.active = 0

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
+from asr import Model
 from asr.acoustic.batch_scorer import BatchScorer, _speech_powers
 from asr.acoustic.scorer import AcousticScorer
 from asr.audio import iter_blocks
-from asr.bundle import open_bundle
 from asr.data_files import shipped
 from asr.features.loudness import speech_power
 
@@ -20,8 +18,8 @@ ROUNDING = 1e-3
 
 
 @pytest.fixture(scope="module")
-def scorer(korean_model: Path) -> AcousticScorer:
-    return AcousticScorer.from_bundle(open_bundle(korean_model))
+def scorer(model: Model) -> AcousticScorer:
+    return model.scorer
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,27 @@ def test_wrong_use_and_wrong_sound(korean_model, monkeypatch, capsys, tmp_path) 
     assert main(["live", str(tmp_path / "a.wav"), "--model", str(korean_model)]) == 1
 
 
+def test_a_grammar_is_followed(korean_model, tmp_path, capsys) -> None:
+    grammar = tmp_path / "digits.txt"
+    command = ["live", str(SAMPLE), "--model", str(korean_model), "--grammar", str(grammar)]
+    grammar.write_text("번호 = 여섯 일곱\n", encoding="utf-8")
+    assert main(command) == 1  # no grammar: it is told where
+    assert "line 1" in capsys.readouterr().err
+    grammar.write_text("<번호: digits 4>\n", encoding="utf-8")
+    assert main(command) == 0
+    assert capsys.readouterr().out == "6789\n"
+    assert main([*command, "-f", "json", "--partials"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["slots"] for row in rows if row["type"] == "final"] == [{"번호": "6789"}]
+    assert "여섯 일" in {row["text"] for row in rows if row["type"] == "partial"}
+    grammar.write_text("불 켜 줘\n", encoding="utf-8")
+    assert main(command) == 0
+    assert capsys.readouterr().out == ""  # something else was said
+    assert main([*command, "-f", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rejected"] is True
+    assert main([*command, "--words", str(grammar)]) == 2
+
+
 def test_what_was_said_before_damage_is_told(korean_model, monkeypatch, capsys) -> None:
     samples = load_audio(SAMPLE, 16000).samples
     feed(monkeypatch, (samples * 32767).astype("<i2").tobytes() + b"\x00")

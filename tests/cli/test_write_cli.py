@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from asr import load
 from asr.cli.main import main
 from asr.data_files import shipped
 from asr.recognizer import Model
@@ -57,8 +56,7 @@ def test_transcribe_written(
     assert [line.split()[4] for line in said if line] == words
 
 
-def test_models_write_where_asked(korean_model: Path) -> None:
-    model: Model = load(korean_model)
+def test_models_write_where_asked(model: Model) -> None:
     plain = model.transcribe(DIGITS)
     written = model.transcribe(DIGITS, written=True)
     assert plain.text == written.text and plain.written_text == plain.text

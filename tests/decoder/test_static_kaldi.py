@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from static_cases import NUM_PDFS, random_graph, random_scores, tiny_hcl, tiny_model
 
+from asr import Model
 from asr.data import load_split
 from asr.decoder.config import DecoderConfig
 from asr.decoder.static_search import StaticDecoder
@@ -166,15 +167,13 @@ def composed_by_openfst(hcl: HclGraph, model, folder: Path) -> None:
 
 
 @pytest.mark.skipif(not SPEECH.exists(), reason="needs ../shared/speech")
-def test_real_utterances(korean_model: Path, tmp_path: Path) -> None:
+def test_real_utterances(model: Model, tmp_path: Path) -> None:
     """The default model's scores and graph, with a small model of the training transcripts."""
     from asr.hangul.normalize import spoken_sentences
     from asr.lm.counts import Corpus
     from asr.lm.train import TrainConfig, train
     from asr.lm.units import encode_lines
-    from asr.recognizer import load
 
-    model = load(korean_model)
     vocabulary = model.decoder.lm.vocabulary
     texts = [utterance.transcript for utterance in load_split(SPEECH, "emotiontts", "train")]
     lines = [sentence for text in texts for sentence in spoken_sentences(text)]

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import asr
 from asr.audio import load_audio
 from asr.data import load_split
 from asr.data_files import shipped
@@ -78,11 +77,6 @@ def test_confidence_falls_as_the_free_path_gets_better() -> None:
 def test_calibrations_that_make_no_sense_are_refused(wrong: dict) -> None:
     with pytest.raises(UsageError):
         RejectConfig(**wrong)
-
-
-@pytest.fixture(scope="module")
-def model(korean_model: Path) -> Model:
-    return asr.load(korean_model)
 
 
 def compiled_for(model: Model, text: str) -> tuple[CompiledGrammar, Decoder]:

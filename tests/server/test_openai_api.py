@@ -7,7 +7,7 @@ from pathlib import Path
 
 import openai
 import pytest
-from serving import Running, real_model, running
+from serving import Running, running
 
 from asr import Model
 from asr.cli.main import main
@@ -15,11 +15,6 @@ from asr.data_files import shipped
 from asr.result import Result
 
 SAMPLE = "synthetic-espeak-1.flac"
-
-
-@pytest.fixture(scope="module")
-def model(korean_model: Path) -> Model:
-    return real_model(korean_model)
 
 
 @pytest.fixture(scope="module")

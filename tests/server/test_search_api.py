@@ -6,12 +6,12 @@ import json
 import urllib.error
 import urllib.parse
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import Running, form, real_model
+from serving import ObedientModel, Running, form, until
 
 from asr import Model
 from asr.data_files import shipped
@@ -20,11 +20,6 @@ from asr.server.config import ServerConfig
 
 SAMPLE = shipped("samples") / "synthetic-espeak-1.flac"
 NAMES = ("서울역", "서울숲", "청량리역", "안녕하세요", "안녕히 가세요")
-
-
-@pytest.fixture(scope="module")
-def model(korean_model: Path) -> Model:
-    return real_model(korean_model)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +81,23 @@ def test_what_makes_no_sense_is_refused(service: Running) -> None:
     assert by_voice(service, b"no sound")[0] == 400
     assert by_voice(service, SAMPLE.read_bytes(), top="0")[0] == 400
     assert service.service.active == 0 and service.service.pool.admitted == 0
+
+
+def test_a_search_counts_as_one_of_a_clients_requests(index: Index) -> None:
+    model = ObedientModel()
+    service = Running(model, ServerConfig(client_requests=1), index=index)
+    try:
+        model.gate.clear()
+        with ThreadPoolExecutor(1) as pool:
+            upload = pool.submit(service.post, SAMPLE.read_bytes())
+            until(lambda: model.entered)
+            assert refused(service, q="서울역")[0] == 429
+            model.gate.set()
+            assert upload.result()[0] == 200
+        assert asked(service, q="서울역").hits[0].name == "서울역"
+    finally:
+        model.gate.set()
+        service.stop()
 
 
 def test_without_a_catalogue(model: Model) -> None:

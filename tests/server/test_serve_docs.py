@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from serving import Running, real_model, running
+from serving import Running, running
 
+from asr import Model
 from asr.data_files import shipped
 from asr.server.config import MEGABYTE, ServerConfig
 
@@ -23,8 +24,8 @@ SAMPLE = "synthetic-espeak-1.flac"
 
 
 @pytest.fixture(scope="module")
-def service(korean_model: Path) -> Iterator[Running]:
-    with running(real_model(korean_model)) as service:
+def service(model: Model) -> Iterator[Running]:
+    with running(model) as service:
         yield service
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
-from serving import Running, real_model, running
+from serving import Running, running
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -20,11 +19,6 @@ from asr import Model
 from asr.data_files import shipped
 
 DIGITS = "human-digits-6789.flac"
-
-
-@pytest.fixture(scope="module")
-def model(korean_model: Path) -> Model:
-    return real_model(korean_model)
 
 
 @pytest.fixture(scope="module")

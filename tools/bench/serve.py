@@ -3,7 +3,9 @@
 
     python tools/bench/serve.py --streams 1 10 20 30              # asr serve
     python tools/bench/serve.py --streams 1 10 20 30 --peer vosk  # Vosk in the same harness
+    python tools/bench/serve.py --streams 10 20 --batches 1 4     # two of them side by side
     python tools/bench/serve.py --faults
+    python tools/bench/serve.py --faults --minutes 10             # again and again, for leaks
 
 Each stream is a WebSocket client that sends sound as a microphone does, 0.2 s every 0.2 s whether
 or not it is answered, in vosk-server's protocol. *Partial latency*: from sending a piece to its
@@ -128,8 +130,8 @@ def row(served: Served, count: int, args: argparse.Namespace) -> str:
 
 
 HEAD = (
-    "| streams | in real time | partial p50 ms | p95 | final p50 ms | p95 | server CPU s / s |"
-    " client CPU s / s | server RSS MB | characters |\n|" + "---|" * 10
+    "| batch | streams | in real time | partial p50 ms | p95 | final p50 ms | p95 |"
+    " server CPU s / s | client CPU s / s | server RSS MB | characters |\n|" + "---|" * 11
 )
 
 
@@ -144,6 +146,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cpus", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--peer", choices=[VOSK], help="measure this instead of asr serve")
     parser.add_argument("--faults", action="store_true", help="misbehave, and see what it does")
+    parser.add_argument("--minutes", type=float, default=0.0,
+                        help="with --faults: misbehave for so long, watching the memory")
+    parser.add_argument("--batches", type=int, nargs="+", default=[],
+                        help="asr serve with each --batch in turn, for each number of streams")
     parser.add_argument("arguments", nargs="*", help="of asr serve, after --")
     args = parser.parse_args()
     args.sound = args.sound or sorted(shipped("samples").glob("*.flac"))
@@ -159,14 +165,21 @@ def main() -> int:
     ]  # fmt: skip
     if args.faults:
         with Served([*arguments, *serve_faults.ARGUMENTS], args.cpus) as served:
-            return serve_faults.run(served, args.sound[0])
-    with Served([VOSK] if args.peer else arguments, args.cpus) as served:
+            return serve_faults.run(served, args.sound[0], args.minutes)
+    commands = [[*arguments, "--batch", str(batch)] for batch in args.batches] or [arguments]
+    with contextlib.ExitStack() as stack:  # the servers that do not serve just now cost nothing
+        peers = [
+            stack.enter_context(Served(command, args.cpus))
+            for command in ([[VOSK]] if args.peer else commands)
+        ]
         name = args.peer or "asr serve " + " ".join(arguments)
         print(f"{name}; processors {args.cpus}; load {os.getloadavg()[0]:.1f} before\n\n{HEAD}")
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(load(served.live, [sound(args.sound, 2.0, 0)]))  # a first one warms up
+            for served in peers:  # a first one warms up
+                asyncio.run(load(served.live, [sound(args.sound, 2.0, 0)]))
             for count in args.streams:
-                print(row(served, count, args), flush=True)
+                for batch, served in zip(args.batches or [1], peers, strict=True):
+                    print(f"| {batch} {row(served, count, args)}", flush=True)
     return 0
 
 

@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,21 +32,42 @@ BAD_MESSAGES = ("no JSON", "{", "[[", '{"config": 1}', '{"config": {"sample_rate
                 '{"config": {"phrase_list": [1]}}', "9" * 5000, '{"eof": 0}')
 
 
-def run(served: Served, sample: Path) -> int:
-    """Every trial; the exit code."""
+Trial = tuple[str, Callable[[], str]]
+
+
+def run(served: Served, sample: Path, minutes: float = 0.0) -> int:
+    """Every trial, all but the last one again and again for so many minutes; the exit code."""
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # of the clients' own misdeeds
     content = sample.read_bytes()
-    trials: list[tuple[str, Callable[[], str]]] = [
+    trials: list[Trial] = [
         (f"{FRAMES} garbage frames", lambda: _garbage(served)),
         ("invalid JSON", lambda: _bad_messages(served)),
         (f"{LEAVERS} clients gone mid-stream", lambda: _leavers(served)),
         (f"{SLOW_CLIENTS} slow headers and bodies", lambda: _slow(served)),
         ("uploads of 100 MB where 10 are taken", lambda: _oversized(served)),
         (f"{AT_ONCE} connections at once", lambda: _at_once(served, content)),
-        ("SIGTERM under load", lambda: _terminated(served, content)),
     ]
-    failed = 0
+    began = time.monotonic()
     print(f"{'at the start':<42} {served.resident_mb():7.0f} MB")
+    memory, failed = [served.resident_mb()], _tried(served, trials)
+    while served.alive():
+        memory.append(served.resident_mb())
+        passed = (time.monotonic() - began) / 60
+        if passed >= minutes:
+            break
+        print(f"-- after {passed:.1f} minutes", flush=True)
+        failed += _tried(served, trials)
+    print(f"memory at the start {memory[0]:.0f} MB, after each round"
+          f" {', '.join(f'{one:.0f}' for one in memory[1:])}")
+    failed += _tried(served, [("SIGTERM under load", lambda: _terminated(served, content))])
+    traces = sum("Traceback" in line for line in served.errors)
+    print(f"tracebacks on standard error: {traces}")
+    return 1 if failed or traces else 0
+
+
+def _tried(served: Served, trials: Sequence[Trial]) -> int:
+    """How many of the trials fail, each with its line."""
+    failed = 0
     for name, trial in trials:
         try:
             said = trial()
@@ -55,9 +76,7 @@ def run(served: Served, sample: Path) -> int:
             said = f"FAILED: {type(error).__name__}: {error}"
         memory = f"{served.resident_mb():7.0f} MB" if served.alive() else "  ended   "
         print(f"{name:<42} {memory}  {said}", flush=True)
-    traces = sum("Traceback" in line for line in served.errors)
-    print(f"tracebacks on standard error: {traces}")
-    return 1 if failed or traces else 0
+    return failed
 
 
 def _check_alive(served: Served) -> None:

@@ -1,0 +1,47 @@
+"""Models for subcommands, made first where they are not in the cache."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr.cli.progress import shown_progress
+
+if TYPE_CHECKING:
+    from asr.recognizer import Model
+
+
+def model_path(name: str | Path) -> Path:
+    """The folder of a model by name or folder.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be made.
+    """
+    from asr.models import resolve
+
+    with shown_progress() as progress:
+        return resolve(name, progress)
+
+
+def load_model(name: str, device: str = "cpu", jobs: int | None = None) -> Model:
+    """A model ready to recognise.
+
+    Args:
+        name: its name or folder.
+        device: where its network runs.
+        jobs: sounds that will be recognised at once, which share the processors; None: torch's
+            own choice of threads.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be made or read.
+        UsageError: no such device.
+    """
+    path = model_path(name)  # before torch is imported, which takes seconds
+    from asr.recognizer import load
+
+    if jobs is not None:
+        import torch
+
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+    return load(path, device=device)

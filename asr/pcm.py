@@ -1,0 +1,66 @@
+"""Raw 16-bit PCM that comes piece by piece, as samples at a model's rate."""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from asr.errors import UsageError
+
+SAMPLE_RATES = (1_000, 384_000)
+"""Hz; nothing is recorded at others."""
+_FULL_SCALE = np.float32(1.0 / 32768.0)
+
+
+class PcmDecoder:
+    """Little-endian 16-bit samples of one channel, in pieces of any number of bytes.
+
+    Args:
+        sample_rate: of the sound that will come, in Hz.
+        wanted: of the samples that are given.
+
+    Attributes:
+        seconds: of sound that has come.
+
+    Raises:
+        UsageError: a rate at which nothing is recorded.
+    """
+
+    def __init__(self, sample_rate: int, wanted: int) -> None:
+        low, high = SAMPLE_RATES
+        if not low <= sample_rate <= high:
+            raise UsageError(f"a sample rate of {sample_rate} Hz makes no sense; use 8000 to 48000")
+        self.seconds = 0.0
+        self._rate = sample_rate
+        self._rest = b""
+        self._resample = None
+        if sample_rate != wanted:
+            self._resample = soxr.ResampleStream(sample_rate, wanted, 1, "float32", "HQ")
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether the last piece ended within a sample, which the next one may complete."""
+        return bool(self._rest)
+
+    def accept(self, pcm: bytes) -> NDArray[np.float32]:
+        """The samples of a piece, float32 [n] in [-1, 1]."""
+        data = self._rest + pcm
+        whole = len(data) // 2 * 2
+        self._rest = data[whole:]
+        samples = np.frombuffer(data[:whole], "<i2").astype(np.float32) * _FULL_SCALE
+        self.seconds += len(samples) / self._rate
+        if self._resample is None:
+            return samples
+        return self._within(self._resample.resample_chunk(samples))
+
+    def finish(self) -> NDArray[np.float32]:
+        """What the resampler still holds, float32 [n]; nothing may come afterwards."""
+        if self._resample is None:
+            return np.zeros(0, np.float32)
+        return self._within(self._resample.resample_chunk(np.zeros(0, np.float32), last=True))
+
+    @staticmethod
+    def _within(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Loud sound may overshoot where it is resampled."""
+        return np.clip(samples, -1.0, 1.0)
