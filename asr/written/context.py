@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from asr.written.likelihood import SURE, Candidate, log_odds
 from asr.written.match import Place, next_eojeol
 from asr.written.numbers import Kind, Number
 from asr.written.tables import counters, word_list
+from asr.written.tails import tail_end
 
 _SINO = "영일이삼사오육륙칠팔구십"
 _FOLLOWS = {
@@ -90,9 +92,27 @@ def is_written_in_digits(place: Place, counted: Counted) -> bool:
     if place.counter in _FOLLOWS.get(word, ()):
         return number.kind is Kind.SINO or word == "시"
     judged = _JUDGES[number.kind](place, counted)
+    if judged is None and number.kind is Kind.SINO and 0 < number.value < 10:
+        judged = _is_likely(place, counted)
     if judged is not None:
         return judged
     return counters()[word].takes(number, place.text[number.start], counted.attached)
+
+
+def _is_likely(place: Place, counted: Counted) -> bool | None:
+    """What the learnt weights say to a single digit; None where they know nothing."""
+    text, end = place.text, counted.end
+    tail = tail_end(text, end)
+    if tail is None:
+        return None
+    digit = text[counted.number.start]
+    odds = log_odds(
+        Candidate(
+            "육" if digit == "륙" else digit, counted.word, counted.attached, text[end:tail],
+            place.before, next_eojeol(text, tail),
+        )
+    )  # fmt: skip
+    return None if odds is None else odds > SURE
 
 
 def _is_possible(text: str, counted: Counted) -> bool:
