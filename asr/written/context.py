@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from asr.written.likelihood import SURE, Candidate, log_odds
+from asr.written.likelihood import SURE, THIS, USUAL, Candidate, log_odds
 from asr.written.match import Place, next_eojeol
 from asr.written.numbers import Kind, Number
 from asr.written.tables import counters, word_list
@@ -92,19 +92,20 @@ def is_written_in_digits(place: Place, counted: Counted) -> bool:
     if place.counter in _FOLLOWS.get(word, ()):
         return number.kind is Kind.SINO or word == "시"
     judged = _JUDGES[number.kind](place, counted)
-    if judged is None and number.kind is Kind.SINO and 0 < number.value < 10:
-        judged = _is_likely(place, counted)
     if judged is not None:
         return judged
-    return counters()[word].takes(number, place.text[number.start], counted.attached)
+    usual = counters()[word].takes(number, place.text[number.start], counted.attached)
+    if number.kind is Kind.SINO and 0 < number.value < 10:
+        return _is_likely(place, counted, usual)
+    return usual
 
 
-def _is_likely(place: Place, counted: Counted) -> bool | None:
-    """What the learnt weights say to a single digit; None where they know nothing."""
+def _is_likely(place: Place, counted: Counted, usual: bool) -> bool:
+    """What the learnt weights say to a single digit; where they know nothing, what is usual."""
     text, end = place.text, counted.end
     tail = tail_end(text, end)
     if tail is None:
-        return None
+        return usual
     digit = text[counted.number.start]
     odds = log_odds(
         Candidate(
@@ -112,7 +113,11 @@ def _is_likely(place: Place, counted: Counted) -> bool | None:
             place.before, next_eojeol(text, tail),
         )
     )  # fmt: skip
-    return None if odds is None else odds > SURE
+    if odds is None:
+        return usual
+    if usual:
+        return odds > USUAL
+    return odds > (THIS if digit == "이" and not counted.attached else SURE)
 
 
 def _is_possible(text: str, counted: Counted) -> bool:

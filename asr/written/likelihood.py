@@ -14,6 +14,10 @@ from asr.hangul.tables import read_table
 
 SURE = 0.85
 """Nats; a change that should not be there hurts more than one that is missing."""
+USUAL = -0.85
+"""The same for digits that `data/counters.tsv` lists before the counter."""
+THIS = 4.0
+"""The same for 이 with a space, which is "this" much more often."""
 _ALL = "*"
 
 

@@ -21,6 +21,10 @@ _FROM = re.compile(r"에서 ")
 _ROUGHLY = re.compile(r"(?:사이|정도|가량|쯤|씩|의|짜리)")
 _WRITTEN_QUANTITY = re.compile(r"([\d,.]+)(\D*)")
 _VERSION = re.compile(r"[영일이삼사오육칠팔구십]+(?:쩜[영일이삼사오육칠팔구십]+){2,}")
+_EVENT = re.compile(
+    r"(?:혁명|운동|전쟁|민주|항쟁|의거|사건|사태|참사|테러|쿠데타|정변|선언|공동|회담|대선|총선)[가-힣]*"
+)
+"""What is written together with a day that has a name."""
 _BELOW_ZERO = "마이너스 "
 
 
@@ -32,17 +36,18 @@ def read_phrase(place: Place) -> Match | None:
 
 
 @cache
-def _names() -> dict[str, str]:
+def _names() -> list[list[str]]:
     rows = read_table("phrases.tsv", package="asr.written")
-    return dict(sorted(((said, name) for said, name in rows), key=lambda row: -len(row[0])))
+    return sorted(rows, key=lambda row: -len(row[0]))
 
 
 def _name(place: Place) -> Match | None:
-    """A name of the table: 육삼빌딩 → 63빌딩."""
-    for said, written in _names().items():
+    """A name of the table: 육삼빌딩 → 63빌딩, 사일구혁명 → 4·19혁명."""
+    for said, written, kind in _names():
         if place.text.startswith(said, place.start):
             end = place.start + len(said)
-            tail = tail_end(place.text, end, suffixes=False)
+            event = _EVENT.match(place.text, end) if kind == "day" else None
+            tail = event.end() if event else tail_end(place.text, end, suffixes=False)
             if tail is not None:
                 return Match(tail, written + place.text[end:tail])
     return None
