@@ -18,7 +18,9 @@ _SCORE_TAIL = re.compile(r"(?:로|으로|이|가|의|을|를|은|는|에서|승|
 _SCORE = re.compile(r" ?대 ?")
 _OF = re.compile(r" ?분의 ?")
 _FROM = re.compile(r"에서 ")
-_ROUGHLY = re.compile(r"(?:사이|정도|가량|쯤|씩|의|짜리)")
+_ROUGHLY = re.compile(
+    r"(?:사이|정도|가량|쯤|씩|의|짜리|간|마다|동안|(?:걸[려리린]|소요)[가-힣]*)"
+)
 _WRITTEN_QUANTITY = re.compile(r"([\d,.]+)(\D*)")
 _VERSION = re.compile(r"[영일이삼사오육칠팔구십]+(?:쩜[영일이삼사오육칠팔구십]+){2,}")
 _EVENT = re.compile(
@@ -90,7 +92,8 @@ def _score(place: Place) -> Match | None:
             continue
         tail = _SCORE_TAIL.match(text, theirs[0].end)
         apart = against[0] == " 대 "
-        joined = tail is not None and tail[0] in ("로", "으로") and theirs[0].value != 1
+        one_to_one = (ours.value, theirs[0].value) == (1, 1)
+        joined = tail is not None and tail[0] in ("로", "으로") and not one_to_one
         if tail and (apart or joined):  # 일대일로 is an adverb
             written = f"{_plain(ours)}{against[0]}{_plain(theirs[0])}"
             return Match(tail.end(), written + tail[0])
