@@ -2,12 +2,12 @@
 
     python tools/train_digit_weights.py --shared ../shared
 
-Where a writer has put "1등", the speaker says 일등; where he has put 일등, that was another word or a
+Where a writer has put "1등", a reader says 일등; where he has put 일등, that was another word or a
 number that he spelled out. Both are collected from texts with what stands around them, and an
-L1 logistic regression over `asr.written.likelihood.features` tells one from the other. Counters with
-native numbers are left out (1번 is 한번 or 일번). Speakers pause where writers of digits put no space,
-so each digit is seen with a space before its counter, too. Only the half `tune` of the texts
-is read, see tools/bench/written.py; log-odds of the other half are printed.
+L1 logistic regression over `asr.written.likelihood.features` tells one from the other. Counters
+with native numbers are left out (1번 is 한번 or 일번). Recognisers put spaces where writers of
+digits have none, so each digit is seen with a space before its counter, too. Weights are learnt
+from the half `tune` of the texts, see tools/bench/written.py, and checked on the other.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 
 from asr.hangul.numerals import SINO_DIGITS  # noqa: E402
 from asr.written.likelihood import SURE, Candidate, features  # noqa: E402
-from asr.written.tables import counters, word_list  # noqa: E402
+from asr.written.tables import counters  # noqa: E402
 from asr.written.tails import tail_end  # noqa: E402
 
 OUTPUT = ROOT / "asr" / "written" / "data" / "digit_weights.tsv"
@@ -49,7 +49,7 @@ LEAST_SEEN = 6
 INVERSE_PENALTY = 2.0
 LEAST_WEIGHT = 0.03
 HEADER = """\
-# Weights of asr.written.likelihood: what stands around a digit and its counter, log-odds of a digit.
+# Weights of asr.written.likelihood: what stands around a digit and its counter, log-odds.
 # Made by tools/train_digit_weights.py from: {texts} (half of the sentences).
 """
 
@@ -67,7 +67,7 @@ def learnt_counters() -> list[str]:
     """Counters whose small numbers are Sino-Korean."""
     return sorted(
         (name for name, one in counters().items() if one.native_spaced > NATIVE_BELOW
-         and name not in word_list("not_learnt")),
+),
         key=lambda name: (-len(name), name),
     )  # fmt: skip
 

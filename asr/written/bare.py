@@ -19,6 +19,7 @@ _DEPOSIT = re.compile(r"에 [일이삼사오육칠팔구십백천만]+ ?만? ?�
 _SURE_IN_WORD = 4
 """So many syllables are a number whatever noun is run together with it: 삼백오십팔열차."""
 _PARTICLE = re.compile(r"(?<=[가-힣]{2})[을를은는]$")
+_COPULAS = ("라", "다", "고", "며", "었", "지", "야", "란", "네", "므", "자")
 _TO_LEVEL = re.compile(r"(?:으로|로|까지|이하|이상)(?![가-힣])")
 _BUY_OR_COME = re.compile(r"(?:주|줘|줄|줬|왔|와|올|오|가|갔|간|갈|먹|본|봐|봤|면|서|달|다)")
 """After 사 and 오 these say that something was bought, or that it came."""
@@ -49,6 +50,8 @@ def _labelled(place: Place) -> Match | None:
     text = place.text
     for number in read_sino(text, place.start)[:1]:
         short = number.syllables == 1
+        if short and text[place.start] == "이" and text.startswith(_COPULAS, number.end):
+            return None
         if short and text[place.start] in "사오천만" and _BUY_OR_COME.match(
             next_eojeol(text, number.end)
         ):

@@ -23,13 +23,23 @@ _LEAST = 4
 """So few digits in one eojeol are a code; fewer are words (오이, 이륙이, 사육이)."""
 _LONG = 5
 """Single digits said apart, so many in a row, are a code, too."""
+_YEAR_OF_TWO = re.compile(r"([공영칠팔구][공영일이삼사오육칠팔구]) ?(년생|학번|년도)")
+"""공삼학번, 팔팔년생: the last two digits of a year."""
 _EMERGENCY = {"일일구": "119", "일일이": "112", "일일사": "114"}
 _EMERGENCY_AFTER = re.compile(r"(?:에|로|구급|신고|대원|상황실|센터|안내|요원|번)")
 
 
 def read_code(place: Place) -> Match | None:
     """A telephone number, or another number said digit by digit, at ``place``."""
-    return _groups(place) or _one(place)
+    return _year_of_two(place) or _groups(place) or _one(place)
+
+
+def _year_of_two(place: Place) -> Match | None:
+    match = _YEAR_OF_TWO.match(place.text, place.start)
+    if match is None or (tail := tail_end(place.text, match.end())) is None:
+        return None
+    written = read_digit_string(match[1], 0) + match[2]
+    return Match(tail, written + place.text[match.end() : tail])
 
 
 def _groups(place: Place) -> Match | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from asr.written.likelihood import SURE, THIS, USUAL, Candidate, log_odds
+from asr.written.likelihood import NO_DOUBT, SURE, USUAL, Candidate, log_odds
 from asr.written.match import Place, next_eojeol
 from asr.written.numbers import Kind, Number
 from asr.written.tables import counters, word_list
@@ -57,6 +57,7 @@ _SINCE = re.compile(rf"[{_SINO}]+일부터$")
 _UNTIL = re.compile(rf"부터 [{_SINO}]+ ?일까지")
 _CLEAR_DAYS = (6, 7, 8, 9)
 """육일, 칠일, 팔일, 구일 are no other words."""
+_TIMES = re.compile(rf" [{_SINO}]+ ?회")
 _DAY_TAIL = re.compile(r"(?:에|에는|에도|부터|까지|의|께|경|자|부로?)(?![가-힣])| (?=[가-힣]{2})")
 """After 십일 and 이십일 these say that they are the tenth and the twentieth, not 11 and 21."""
 _ROOM = re.compile(rf" ?[{_SINO}백천]+ ?호(?!선)")
@@ -119,7 +120,8 @@ def _is_likely(place: Place, counted: Counted, usual: bool) -> bool:
         return usual
     if usual:
         return odds > USUAL
-    return odds > (THIS if digit == "이" and not counted.attached else SURE)
+    this = digit == "이" and not counted.attached
+    return odds > (NO_DOUBT if this or digit + counted.word in word_list("everyday") else SURE)
 
 
 def _is_possible(text: str, counted: Counted) -> bool:
@@ -205,6 +207,8 @@ def _is_duration(text: str, end: int) -> bool:
 def _is_day(place: Place, counted: Counted) -> bool:
     """A day without its month: 십오일, 이십 일에; 백일 and 오일 only as a stretch of time."""
     number, text = counted.number, place.text
+    if number.value == 1 and _TIMES.match(text, counted.end):  # 일일 삼회
+        return True
     before_time = next_eojeol(text, counted.end) in word_list("day_parts")
     of_two = _SINCE.search(place.before) or _UNTIL.match(text, counted.end)
     if place.before in word_list("before_days") or before_time or of_two:
@@ -214,7 +218,7 @@ def _is_day(place: Place, counted: Counted) -> bool:
     if number.value in _CLEAR_DAYS and counted.attached:
         return True
     if number.value in (10, 21):
-        apart = number.syllables > 1 and number.value == 10 or not counted.attached
+        apart = (number.syllables > 1 and number.value == 10) or not counted.attached
         return apart or bool(_DAY_TAIL.match(text, counted.end)) or _is_duration(text, counted.end)
     if number.value >= 100 and place.before.endswith("지"):  # 만난 지 백일
         return True

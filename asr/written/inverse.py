@@ -95,8 +95,11 @@ def _after_prefix(place: Place) -> Match | None:
         if prefix not in word_list("prefixes"):
             continue
         match = read_quantity(replace(place, start=place.start + length, before=prefix))
-        sure = match is not None and (length > 1 or match.written[:2].isdecimal())
-        return replace(match, written=prefix + match.written) if match and sure else None
+        if match is None:
+            return None
+        weekly = prefix == "주" and match.counter == "회"
+        sure = length > 1 or match.written[:2].isdecimal() or weekly
+        return replace(match, written=prefix + match.written) if sure else None
     return None
 
 

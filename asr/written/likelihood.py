@@ -1,6 +1,6 @@
 """How likely a single Sino-Korean digit before a counter is written as a digit: 일등, 이 차, 사회.
 
-Such pairs are other words as often (일종의 is "a kind of", 일종 면허 a licence of class 1), and what
+Such pairs are other words as often (일부는 is "some of them", 일부에서는 "in part one"), and what
 stands around them tells. Weights learned from how Korean writers put them
 (`data/digit_weights.tsv`; trained by `tools/train_digit_weights.py`) add up to log-odds.
 """
@@ -16,8 +16,8 @@ SURE = 0.85
 """Nats; a change that should not be there hurts more than one that is missing."""
 USUAL = -0.85
 """The same for digits that `data/counters.tsv` lists before the counter."""
-THIS = 4.0
-"""The same for 이 with a space, which is "this" much more often."""
+NO_DOUBT = 4.0
+"""The same for 이 with a space, which is "this" much more often, and for words of every day."""
 _ALL = "*"
 
 

@@ -93,7 +93,8 @@ def _score(place: Place) -> Match | None:
         tail = _SCORE_TAIL.match(text, theirs[0].end)
         apart = against[0] == " 대 "
         one_to_one = (ours.value, theirs[0].value) == (1, 1)
-        joined = tail is not None and tail[0] in ("로", "으로") and not one_to_one
+        to = tail is not None and tail[0] in ("로", "으로") and not one_to_one
+        joined = to or ours.value >= 10
         if tail and (apart or joined):  # 일대일로 is an adverb
             written = f"{_plain(ours)}{against[0]}{_plain(theirs[0])}"
             return Match(tail.end(), written + tail[0])

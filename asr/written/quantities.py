@@ -91,10 +91,10 @@ def _written(place: Place, counted: Counted, ordinal: str) -> Match | None:
     spoken = place.text[number.start : number.end]
     between = place.text[number.end : counted.begin]
     plain = bool(ordinal) or word in word_list("plain")
-    digits = format_number(number, plain, spoken) + between.strip()
+    counter = counters().get(word, Counter(word)).written
+    digits = format_number(number, plain, spoken, not counter.isascii()) + between.strip()
     if between.endswith(" ") and digits[-1] in "만억조천여":
         digits += " "
-    counter = counters().get(word, Counter(word)).written
     return _finished(place, ordinal.strip() + digits + counter, word, counted.end)
 
 

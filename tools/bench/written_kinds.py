@@ -5,8 +5,8 @@
 
 Sentences of texts that have figures go through `to_spoken` and `to_written`; each figure is put
 into the first kind that its surroundings fit, and is back when it stands there again exactly, or
-with the same value (1500 for 1,500, 7000만 for 7천만). Our own reading is no independent oracle, and
-what it cannot read (Latin letters in the sentence) is left out. Rules were made on the half `tune`.
+with the same value (1500 for 1,500, 7000만 for 7천만). Our own reading is no independent oracle,
+and sentences with Latin letters are left out. Rules were made on the half `tune`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from written import FIGURE, HALVES, plain_figure, read_texts, share  # noqa: E402
+from written import FIGURE, HALVES, MOST, plain_figure, read_texts, share  # noqa: E402
 
 from asr.hangul.normalize import scoring_text, to_spoken  # noqa: E402
 from asr.written import to_written  # noqa: E402
@@ -165,8 +165,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
     parser.add_argument("--half", choices=HALVES, default="tune")
-    parser.add_argument("--most", type=int, default=20_000, metavar="N", help="sentences of a text")
-    parser.add_argument("--errors", type=int, default=0, metavar="N", help="forms of a kind to show")
+    parser.add_argument("--most", type=int, default=MOST, metavar="N", help="sentences of a text")
+    parser.add_argument("--errors", type=int, default=0, metavar="N", help="forms to show a kind")
     args = parser.parse_args()
     kinds: dict[str, Kind] = defaultdict(Kind)
     for _, sentences in read_texts(args.shared / "text", args.half, args.most):
