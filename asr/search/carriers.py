@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import re
 from functools import cache, lru_cache
 
 from asr.graph.grammar_particles import PAIRS
 from asr.hangul.jamo import SILENT_ONSET, decompose
+from asr.hangul.tables import read_table
 
 
 def _lines(name: str) -> list[str]:
-    """The lines of a file in data/, without comments and empty ones."""
-    text = importlib.resources.files("asr.search").joinpath("data", name)
-    lines = text.read_text(encoding="utf-8").splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return [line for (line,) in read_table(name, package="asr.search")]
 
 
 _FORMS = {form for pair in PAIRS for form in pair} | set(" ".join(_lines("particles.txt")).split())

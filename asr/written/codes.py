@@ -1,4 +1,4 @@
-"""Digits said one by one: telephone numbers, card numbers, emergency numbers, named days."""
+"""Digits said one by one: telephone numbers, card numbers, emergency numbers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,6 @@ _SERVICE = re.compile(
     r"|18(?:00|11|22|33|44|51|55|66|70|77|99))(\d{4})"
 )
 _TELEPHONES = (_MOBILE, _AREA, _SERVICE)
-_NAMED_DAYS = {
-    "육이오": "6·25", "오일팔": "5·18", "사일구": "4·19", "팔일오": "8·15", "오일륙": "5·16",
-    "십이십이": "12·12", "구일일": "9·11",
-}  # fmt: skip
 _BETWEEN = re.compile(r"에 | 다시 | ")
 """Said between groups: 다시 is the hyphen."""
 _LEAST_IN_GROUP = 3
@@ -27,23 +23,23 @@ _LEAST = 4
 """So few digits in one eojeol are a code; fewer are words (오이, 이륙이, 사육이)."""
 _LONG = 5
 """Single digits said apart, so many in a row, are a code, too."""
+_YEAR_OF_TWO = re.compile(r"([공영칠팔구][공영일이삼사오육칠팔구]) ?(년생|학번|년도)")
+"""공삼학번, 팔팔년생: the last two digits of a year."""
 _EMERGENCY = {"일일구": "119", "일일이": "112", "일일사": "114"}
 _EMERGENCY_AFTER = re.compile(r"(?:에|로|구급|신고|대원|상황실|센터|안내|요원|번)")
 
 
 def read_code(place: Place) -> Match | None:
     """A telephone number, or another number said digit by digit, at ``place``."""
-    return _named_day(place) or _groups(place) or _one(place)
+    return _year_of_two(place) or _groups(place) or _one(place)
 
 
-def _named_day(place: Place) -> Match | None:
-    for spoken, written in _NAMED_DAYS.items():
-        end = place.start + len(spoken)
-        if place.text.startswith(spoken, place.start):
-            tail = tail_end(place.text, end, suffixes=False)
-            if tail is not None:
-                return Match(tail, written + place.text[end:tail])
-    return None
+def _year_of_two(place: Place) -> Match | None:
+    match = _YEAR_OF_TWO.match(place.text, place.start)
+    if match is None or (tail := tail_end(place.text, match.end())) is None:
+        return None
+    written = read_digit_string(match[1], 0) + match[2]
+    return Match(tail, written + place.text[match.end() : tail])
 
 
 def _groups(place: Place) -> Match | None:

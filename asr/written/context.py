@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from asr.written.likelihood import NO_DOUBT, SURE, USUAL, Candidate, log_odds
 from asr.written.match import Place, next_eojeol
 from asr.written.numbers import Kind, Number
 from asr.written.tables import counters, word_list
+from asr.written.tails import tail_end
 
 _SINO = "영일이삼사오육륙칠팔구십"
 _FOLLOWS = {
@@ -32,7 +34,7 @@ _DEGREES = re.compile(
 )
 _DURING = re.compile(
     r"(?:간|동안|째|전|후|뒤|만에|만의|내|정도|이상|이내|안에|마다|씩|짜리|가량|남짓|넘|이나|지나"
-    r"|걸리|당|있다)"
+    r"|걸리|당|있다|됐|되[는었어]|된|돼|기념|연속|차(?![가-힣]))"
 )
 _SURELY_DURING = re.compile(r"간| (?:동안|전|뒤|만에|사이에)")
 """이 분 후에 may be after this person; 이 년 동안 is a time."""
@@ -55,6 +57,9 @@ _SINCE = re.compile(rf"[{_SINO}]+일부터$")
 _UNTIL = re.compile(rf"부터 [{_SINO}]+ ?일까지")
 _CLEAR_DAYS = (6, 7, 8, 9)
 """육일, 칠일, 팔일, 구일 are no other words."""
+_TIMES = re.compile(rf" [{_SINO}]+ ?회")
+_DAY_TAIL = re.compile(r"(?:에|에는|에도|부터|까지|의|께|경|자|부로?)(?![가-힣])| (?=[가-힣]{2})")
+"""After 십일 and 이십일 these say that they are the tenth and the twentieth, not 11 and 21."""
 _ROOM = re.compile(rf" ?[{_SINO}백천]+ ?호(?!선)")
 _POINTED_BY_COUNTER = 2
 """With 점 for the point a decimal in 이 or 일 needs a counter of so many syllables: 십점이다."""
@@ -92,7 +97,31 @@ def is_written_in_digits(place: Place, counted: Counted) -> bool:
     judged = _JUDGES[number.kind](place, counted)
     if judged is not None:
         return judged
-    return counters()[word].takes(number, place.text[number.start], counted.attached)
+    usual = counters()[word].takes(number, place.text[number.start], counted.attached)
+    if number.kind is Kind.SINO and 0 < number.value < 10:
+        return _is_likely(place, counted, usual)
+    return usual
+
+
+def _is_likely(place: Place, counted: Counted, usual: bool) -> bool:
+    """What the learnt weights say to a single digit; where they know nothing, what is usual."""
+    text, end = place.text, counted.end
+    tail = tail_end(text, end)
+    if tail is None:
+        return usual
+    digit = text[counted.number.start]
+    odds = log_odds(
+        Candidate(
+            "육" if digit == "륙" else digit, counted.word, counted.attached, text[end:tail],
+            place.before, next_eojeol(text, tail),
+        )
+    )  # fmt: skip
+    if odds is None:
+        return usual
+    if usual:
+        return odds > USUAL
+    this = digit == "이" and not counted.attached
+    return odds > (NO_DOUBT if this or digit + counted.word in word_list("everyday") else SURE)
 
 
 def _is_possible(text: str, counted: Counted) -> bool:
@@ -118,6 +147,8 @@ def _is_beginning_of_word(text: str, counted: Counted) -> bool:
     if word == "동" and _ROOM.match(text, counted.end):
         return False
     bare = number.syllables == 2 and said[0] in "백천만" and number.value % 10 > 0
+    if bare and said[0] == "만" and not counted.attached:  # 만이 남은, 만일 세 대가
+        return True
     return bare and word in word_list("short")
 
 
@@ -176,6 +207,8 @@ def _is_duration(text: str, end: int) -> bool:
 def _is_day(place: Place, counted: Counted) -> bool:
     """A day without its month: 십오일, 이십 일에; 백일 and 오일 only as a stretch of time."""
     number, text = counted.number, place.text
+    if number.value == 1 and _TIMES.match(text, counted.end):  # 일일 삼회
+        return True
     before_time = next_eojeol(text, counted.end) in word_list("day_parts")
     of_two = _SINCE.search(place.before) or _UNTIL.match(text, counted.end)
     if place.before in word_list("before_days") or before_time or of_two:
@@ -185,7 +218,10 @@ def _is_day(place: Place, counted: Counted) -> bool:
     if number.value in _CLEAR_DAYS and counted.attached:
         return True
     if number.value in (10, 21):
-        return number.syllables > 1 or not counted.attached or _is_duration(text, counted.end)
+        apart = (number.syllables > 1 and number.value == 10) or not counted.attached
+        return apart or bool(_DAY_TAIL.match(text, counted.end)) or _is_duration(text, counted.end)
+    if number.value >= 100 and place.before.endswith("지"):  # 만난 지 백일
+        return True
     return number.value > 2 and _is_duration(text, counted.end)
 
 

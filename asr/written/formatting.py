@@ -9,13 +9,16 @@ _COMMAS_BELOW = 10**8
 """Below this a number that is not so many 만 is written in digits and commas alone."""
 
 
-def format_number(number: Number, plain: bool = False, spoken: str = "") -> str:
+def format_number(
+    number: Number, plain: bool = False, spoken: str = "", thousands: bool = True
+) -> str:
     """The number in digits.
 
     Args:
         number: the number.
         plain: as in years and codes, without commas and 만, 억.
         spoken: the words; a space after 억 or 만 there is one here.
+        thousands: whether 5,000 is 5천.
 
     >>> from asr.written.numbers import read_all
     >>> [format_number(read_all(spoken, 0)[0])
@@ -24,10 +27,10 @@ def format_number(number: Number, plain: bool = False, spoken: str = "") -> str:
     """
     if number.decimals:
         return f"{number.value}.{number.decimals}"
-    if plain or number.value < 1000:
+    if (plain and number.value % 10_000) or number.value < 1000:
         return str(number.value)
     if number.value % 10_000 and number.value < _COMMAS_BELOW:
-        return _thousands(number.value)
+        return _thousands(number.value) if thousands else f"{number.value:,}"
     written, rest = "", number.value
     for size, name in _GROUPS:
         count, rest = divmod(rest, size)

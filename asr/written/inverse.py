@@ -15,6 +15,7 @@ from asr.written.codes import read_code
 from asr.written.match import Match, Place
 from asr.written.phrases import read_phrase
 from asr.written.quantities import read_half_hour, read_quantity
+from asr.written.tables import word_list
 from asr.written.tokens import WrittenToken
 
 _OPENING = re.compile(r"[(\[{<《〈「『'\"‘“]*")
@@ -84,6 +85,21 @@ def _match(place: Place) -> Match | None:
     for rule in _RULES:
         if match := rule(place):
             return match
+    return _after_prefix(place)
+
+
+def _after_prefix(place: Place) -> Match | None:
+    """A quantity that is run together with what stands before it: 오후세시, 총칠십육퍼센트."""
+    for length in (4, 3, 2, 1):
+        prefix = place.text[place.start : place.start + length]
+        if prefix not in word_list("prefixes"):
+            continue
+        match = read_quantity(replace(place, start=place.start + length, before=prefix))
+        if match is None:
+            return None
+        weekly = prefix == "주" and match.counter == "회"
+        sure = length > 1 or match.written[:2].isdecimal() or weekly
+        return replace(match, written=prefix + match.written) if sure else None
     return None
 
 

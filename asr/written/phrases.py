@@ -18,9 +18,15 @@ _SCORE_TAIL = re.compile(r"(?:로|으로|이|가|의|을|를|은|는|에서|승|
 _SCORE = re.compile(r" ?대 ?")
 _OF = re.compile(r" ?분의 ?")
 _FROM = re.compile(r"에서 ")
-_ROUGHLY = re.compile(r"(?:사이|정도|가량|쯤|씩|의|짜리)")
+_ROUGHLY = re.compile(
+    r"(?:사이|정도|가량|쯤|씩|의|짜리|간|마다|동안|(?:걸[려리린]|소요)[가-힣]*)"
+)
 _WRITTEN_QUANTITY = re.compile(r"([\d,.]+)(\D*)")
 _VERSION = re.compile(r"[영일이삼사오육칠팔구십]+(?:쩜[영일이삼사오육칠팔구십]+){2,}")
+_EVENT = re.compile(
+    r"(?:혁명|운동|전쟁|민주|항쟁|의거|사건|사태|참사|테러|쿠데타|정변|선언|공동|회담|대선|총선)[가-힣]*"
+)
+"""What is written together with a day that has a name."""
 _BELOW_ZERO = "마이너스 "
 
 
@@ -32,17 +38,18 @@ def read_phrase(place: Place) -> Match | None:
 
 
 @cache
-def _names() -> dict[str, str]:
+def _names() -> list[list[str]]:
     rows = read_table("phrases.tsv", package="asr.written")
-    return dict(sorted(((said, name) for said, name in rows), key=lambda row: -len(row[0])))
+    return sorted(rows, key=lambda row: -len(row[0]))
 
 
 def _name(place: Place) -> Match | None:
-    """A name of the table: 육삼빌딩 → 63빌딩."""
-    for said, written in _names().items():
+    """A name of the table: 육삼빌딩 → 63빌딩, 사일구혁명 → 4·19혁명."""
+    for said, written, kind in _names():
         if place.text.startswith(said, place.start):
             end = place.start + len(said)
-            tail = tail_end(place.text, end, suffixes=False)
+            event = _EVENT.match(place.text, end) if kind == "day" else None
+            tail = event.end() if event else tail_end(place.text, end, suffixes=False)
             if tail is not None:
                 return Match(tail, written + place.text[end:tail])
     return None
@@ -85,7 +92,9 @@ def _score(place: Place) -> Match | None:
             continue
         tail = _SCORE_TAIL.match(text, theirs[0].end)
         apart = against[0] == " 대 "
-        joined = tail is not None and tail[0] in ("로", "으로") and theirs[0].value != 1
+        one_to_one = (ours.value, theirs[0].value) == (1, 1)
+        to = tail is not None and tail[0] in ("로", "으로") and not one_to_one
+        joined = to or ours.value >= 10
         if tail and (apart or joined):  # 일대일로 is an adverb
             written = f"{_plain(ours)}{against[0]}{_plain(theirs[0])}"
             return Match(tail.end(), written + tail[0])

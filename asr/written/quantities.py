@@ -71,8 +71,8 @@ def _ordinal_alone(place: Place) -> Match | None:
 def _with_counters(text: str, number: Number) -> Iterator[Counted]:
     """A number and each counter that may be after it, longest first."""
     begin = number.end
-    if text.startswith("여", begin) and number.value >= 10:
-        begin += 1
+    if number.value >= 10 and text[begin:].lstrip(" ").startswith("여"):
+        begin = text.index("여", begin) + 1
     begin += text.startswith(" ", begin)
     for length in range(longest_counter(), 0, -1):
         word = text[begin : begin + length]
@@ -91,10 +91,10 @@ def _written(place: Place, counted: Counted, ordinal: str) -> Match | None:
     spoken = place.text[number.start : number.end]
     between = place.text[number.end : counted.begin]
     plain = bool(ordinal) or word in word_list("plain")
-    digits = format_number(number, plain, spoken) + between.strip()
+    counter = counters().get(word, Counter(word)).written
+    digits = format_number(number, plain, spoken, not counter.isascii()) + between.strip()
     if between.endswith(" ") and digits[-1] in "만억조천여":
         digits += " "
-    counter = counters().get(word, Counter(word)).written
     return _finished(place, ordinal.strip() + digits + counter, word, counted.end)
 
 
@@ -103,6 +103,8 @@ def _is_ordinal(counted: Counted, apart: bool) -> bool:
     number = counted.number
     if number.kind is not Kind.SINO or number.value == 0:
         return False
+    if number.syllables == 1 and number.value > 9 and counted.word == "과":
+        return False  # 제천과 is with Jecheon
     return number.value >= 10 or (counted.word in word_list("ordered") and not apart)
 
 

@@ -46,7 +46,7 @@ TEXTS = (
 MOST = 20_000
 """Sentences of a text that are looked at."""
 HALVES = {"tune": 0, "report": 1}
-_FIGURE = re.compile(
+FIGURE = re.compile(
     r"(?<![\d.,])-?\d[\d,.:·~/-]*(?: ?[천만억조경]+(?![가-힣]{2})(?: ?\d[\d,]*)?)*"
     r"(?: ?(?:%p|%|°?[A-Za-z]+[23]?))?"
 )
@@ -81,9 +81,12 @@ class Figures:
 def figures(text: str) -> list[str]:
     """The numbers of a text with their signs, spaces inside them left out; km is ㎞."""
     plain = unicodedata.normalize("NFKC", text)
-    return [
-        match[0].replace(" ", "").rstrip(_MARKS_AT_END) for match in _FIGURE.finditer(plain)
-    ]
+    return [plain_figure(match[0]) for match in FIGURE.finditer(plain)]
+
+
+def plain_figure(matched: str) -> str:
+    """A figure without the spaces in it and the marks after it."""
+    return matched.replace(" ", "").rstrip(_MARKS_AT_END)
 
 
 def longest_common(one: Sequence[str], other: Sequence[str]) -> int:
@@ -140,13 +143,13 @@ def not_numbers(changed: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     ]
 
 
-def read_texts(folder: Path, half: str) -> Iterator[tuple[str, list[str]]]:
+def read_texts(folder: Path, half: str, most: int = MOST) -> Iterator[tuple[str, list[str]]]:
     """The sentences of each text that fall into a half."""
     for name in TEXTS:
         with lzma.open(folder / f"{name}.txt.xz", "rt", encoding="utf-8") as lines:
             sentences = (line.strip() for line in lines)
             chosen = (one for one in sentences if zlib.crc32(one.encode()) % 2 == HALVES[half])
-            yield name, [one for one, _ in zip(chosen, range(MOST), strict=False)]
+            yield name, [one for one, _ in zip(chosen, range(most), strict=False)]
 
 
 def heard(text: str) -> str:
