@@ -27,10 +27,14 @@ from asr.decoder.static_records import (
     EMITTING,
     FRAME,
     FULL,
+    GRAPH_FULL,
+    LEVEL,
     MADE,
+    NEEDS_ARCS,
     RECORDS_FULL,
     ROW,
     SIDE,
+    TOKEN,
     TOKENS_FULL,
     alike,
     holds,
@@ -42,6 +46,9 @@ NEGATIVE = -1e30
 #: Fields of a state's row: its first arc, its first arc that takes no frame, self-loop pdf, and (as
 #: float32) what a further frame costs.
 FIRST, SILENT, LOOP, LOOP_COST = range(4)
+#: Further fields of a graph that is composed as it is searched: the end of a state's arcs, its HCL
+#: state, its LM state, whether it is an exit. A target −1 − s is HCL state s, yet to be numbered.
+END, HCL, LM, EXIT = range(4, 8)
 #: Fields of an arc's row: target, cost (as float32), pdf of the target (with flags) or the target's
 #: level, unit.
 TARGET, COST, PDF, UNIT = range(4)
@@ -53,6 +60,15 @@ RECORDS_PER_ARC = 4
 #: How many tokens ahead memory is asked for.
 AHEAD = 12
 UNWRITTEN = -2
+
+
+HASH = 0x9E3779B97F4A7C15
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def slot_of(key: Any, mask: Any) -> Any:
+    """Where a hash table is first looked into."""
+    return np.uintp((np.uint64(key) * np.uint64(HASH)) >> np.uint64(32)) & mask
 
 
 @nb.njit(cache=True, nogil=True)
@@ -73,7 +89,8 @@ def close(
 ) -> int:
     """Follow arcs that take no frame from the tokens on ``side``; 0, or what ran full.
 
-    at: ``EMITTING`` tokens are there before; ``COUNT`` and ``MADE`` are set.
+    at: ``EMITTING`` tokens are there before; ``COUNT`` and ``MADE`` are set. At a state whose
+    arcs are yet to be composed (its first one is negative) it stops, to be called again.
     """
     states, arcs, costs = graph.states, graph.arcs, graph.arc_floats
     place, heads = tokens.place, tokens.heads
@@ -85,10 +102,15 @@ def close(
     last_room = len(losses) - RECORDS_PER_ARC
     room = len(state_of)
     emitting, made = at[EMITTING], at[MADE]
+    end_row, end_field = np.uintp(graph.end_row), np.uintp(graph.end_field)
     count = emitting
-    heads[:] = -1
     level = -1
     i: Any = 0
+    if at[LEVEL] > 0:
+        level, i, count = at[LEVEL] - 2, np.intp(at[TOKEN]), at[COUNT]
+        at[LEVEL] = 0
+    else:
+        heads[:] = -1
     while True:
         if level < 0:  # first the emitting tokens, then level after level
             if i == emitting:
@@ -104,7 +126,10 @@ def close(
             i = np.intp(heads[level])
             continue
         state = np.uintp(state_of[i])
-        arc, last = np.uintp(states[state, SILENT]), np.uintp(states[state + np.uintp(1), FIRST])
+        if states[state, FIRST] < 0:
+            at[LEVEL], at[TOKEN], at[COUNT], at[MADE] = level + 2, i, count, made
+            return NEEDS_ARCS
+        arc, last = np.uintp(states[state, SILENT]), np.uintp(states[state + end_row, end_field])
         score = scores[i]
         while arc < last:
             new = score - costs[arc, COST]
@@ -181,7 +206,7 @@ def close(
 
 
 @nb.njit(cache=True, nogil=True)
-def _survivors(tokens: Any, side: int, count: int, options: Any) -> tuple[int, float]:
+def survivors(tokens: Any, side: int, count: int, options: Any) -> tuple[int, float]:
     """Drop the tokens outside the beam or beyond ``max_active``; how many stay, and the cutoff."""
     scores = tokens.score[side]
     best = NEGATIVE
@@ -206,7 +231,49 @@ def _survivors(tokens: Any, side: int, count: int, options: Any) -> tuple[int, f
 
 
 @nb.njit(cache=True, nogil=True)
-def _step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) -> int:
+def resolve(growing: Any, states: Any, floats: Any, source: Any, target: Any) -> int:
+    """The number of HCL state ``target`` in the LM state of ``source``; −1 where there is no room.
+
+    growing: of a graph that is composed as it is searched (:mod:`asr.decoder.lazy_search`).
+    """
+    keys, numbers, filled = growing.keys, growing.numbers, growing.filled
+    lm_state = np.int64(states[source, LM])
+    key = (lm_state * len(growing.class_) + target) * 2
+    mask = np.uintp(len(keys) - 1)
+    slot = slot_of(key, mask)
+    while keys[slot] != -1 and keys[slot] != key:
+        slot = (slot + np.uintp(1)) & mask
+    if keys[slot] == key:
+        return int(numbers[slot])
+    number = filled[0]
+    if number >= len(states) or 2 * number > len(keys):
+        return -1
+    filled[0] += 1
+    keys[slot] = key
+    numbers[slot] = number
+    states[number, FIRST] = -1
+    states[number, HCL] = target
+    states[number, LM] = lm_state
+    states[number, EXIT] = 0
+    states[number, LOOP] = growing.loop[target]
+    floats[number, LOOP_COST] = growing.loop_cost[target]
+    group = growing.class_[target]
+    if group < 0:
+        growing.potential[number] = growing.root[lm_state]
+        return int(number)
+    low, high = np.intp(growing.ahead_begin[lm_state]), np.intp(growing.ahead_end[lm_state])
+    while low < high:
+        middle = (low + high) >> 1
+        if growing.which[middle] < group:
+            low = middle + 1
+        else:
+            high = middle
+    growing.potential[number] = growing.ahead[low]
+    return int(number)
+
+
+@nb.njit(cache=True, nogil=True)
+def step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) -> int:
     """Move all tokens along arcs that take the frame, to the other side; 0, or what ran full.
 
     at: sets ``EMITTING`` (not yet pruned) and ``MADE``.
@@ -267,7 +334,17 @@ def _step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) 
                     break
                 flags = arcs[arc, PDF]
                 new = hope + row[np.uintp(flags & PDF_MASK)]
-                target = np.uintp(arcs[arc, TARGET])
+                if new <= bound:
+                    arc += np.uintp(1)
+                    continue
+                number = arcs[arc, TARGET]
+                if number < 0:
+                    number = resolve(graph.growing, states, loop_costs, state, -1 - number)
+                    if number < 0:
+                        at[MADE] = made
+                        return GRAPH_FULL
+                    arcs[arc, TARGET] = number
+                target = np.uintp(number)
                 unit = arcs[arc, UNIT]
                 arc += np.uintp(1)
             if new <= bound:
@@ -341,10 +418,10 @@ def advance(graph: Any, options: Any, tokens: Any, trail: Any, loglikes: Any, at
     emitting = at[EMITTING]
     while at[ROW] < len(loglikes):
         emitting = at[EMITTING]
-        full = _step(graph, options, tokens, trail, loglikes[at[ROW]], at)
+        full = step(graph, options, tokens, trail, loglikes[at[ROW]], at)
         if full == 0:
             other = 1 - at[SIDE]
-            kept, cutoff = _survivors(tokens, other, at[EMITTING], options)
+            kept, cutoff = survivors(tokens, other, at[EMITTING], options)
             count, at[EMITTING] = at[COUNT], kept
             full = close(graph, options, tokens, trail, at, other, cutoff, at[FRAME] + 1)
             if full != 0:
