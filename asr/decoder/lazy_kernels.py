@@ -52,7 +52,9 @@ PAUSE, SPELLING, BETWEEN = int(Role.PAUSE), int(Role.SPELLING), int(Role.BETWEEN
 class Lexicon(NamedTuple):
     """HCL as the composition reads it; see :class:`asr.graph.static_kernels.Lexicon`.
 
-    silent: bool [S], takes no frame; role: int8 [S]; class_begin: int64 [V + 1] and class_of:
+    The arcs of a state are, in this order: those within units up to ``spelled`` (int64 [S]), in the
+    order of their targets' classes (int32 [A] ``arc_class``); those without a label up to ``label``
+    (int64 [S]); those with labels, ascending. silent: bool [S], takes no frame; role: int8 [S]; class_begin: int64 [V + 1] and class_of:
     int32, the classes that each unit is in.
     """
 
@@ -68,6 +70,9 @@ class Lexicon(NamedTuple):
     forward: NDArray[np.int32]
     loop: NDArray[np.int32]
     loop_cost: NDArray[np.float32]
+    arc_class: NDArray[np.int32]
+    spelled: NDArray[np.int64]
+    label: NDArray[np.int64]
     class_begin: NDArray[np.int64]
     class_of: NDArray[np.int32]
 
@@ -112,6 +117,9 @@ class Cache(NamedTuple):
     todo: NDArray[np.int32]
     best: NDArray[np.float32]
     stamp: NDArray[np.int32]
+    picked: NDArray[np.int32]
+    listed: NDArray[np.int32]
+    values: NDArray[np.float64]
     filled: NDArray[np.int64]
 
 
@@ -142,6 +150,18 @@ def _find(values: Any, low: Any, high: Any, wanted: Any) -> Any:
         else:
             high = middle
     return low if low < end and values[np.uintp(low)] == wanted else -1
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _lower(values: Any, low: Any, high: Any, wanted: Any) -> Any:
+    """The first place from ``low`` on where the ascending ``values`` are not below ``wanted``."""
+    while low < high:
+        middle = (low + high) >> 1
+        if values[np.uintp(middle)] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @nb.njit(cache=True, nogil=True)
@@ -196,7 +216,9 @@ def expand(lexicon: Any, lm: Any, cache: Any, wanted: Any, count: int, most: int
     """
     arc_begin, arc_target = lexicon.arc_begin, lexicon.arc_target
     arc_cost, arc_unit, between = lexicon.arc_cost, lexicon.arc_unit, lexicon.between
-    class_, begins, silent, role_of = lexicon.class_, lexicon.begins, lexicon.silent, lexicon.role
+    begins, silent, role_of = lexicon.begins, lexicon.silent, lexicon.role
+    arc_class, spelled_end, label_begin = lexicon.arc_class, lexicon.spelled, lexicon.label
+    picked, listed, values = cache.picked, cache.listed, cache.values
     forward = lexicon.forward
     class_begin, class_of = lexicon.class_begin, lexicon.class_of
     lm_begin, word, lm_next, logp = lm.begin, lm.word, lm.following, lm.logp
@@ -248,65 +270,60 @@ def expand(lexicon: Any, lm: Any, cache: Any, wanted: Any, count: int, most: int
             break
         waiting -= 1
         begin = drawn
-        for round_ in range(2):  # first arcs that take a frame, then those that take none
-            if round_ == 1:
-                states[current, SILENT] = drawn
-            first, last = arc_begin[state], arc_begin[state + 1]
-            low, high = np.int64(ahead_begin[lm_state]), np.int64(ahead_end[lm_state])
-            for arc in range(first, last + 1):  # the last one is the back-off
-                leaves = 0
+        first, last = np.int64(arc_begin[state]), np.int64(arc_begin[state + 1])
+        spelled, label = np.int64(spelled_end[state]), np.int64(label_begin[state])
+        low, high = np.int64(ahead_begin[lm_state]), np.int64(ahead_end[lm_state])
+        count_picked = 0
+        if 4 * (high - low) < spelled - first:  # few are listed: look for them among the arcs
+            arc = first
+            for entry in range(low, high):
+                arc = _lower(arc_class, arc, spelled, which[entry])
+                while arc < spelled and arc_class[arc] == which[entry]:
+                    picked[count_picked] = arc
+                    values[count_picked] = ahead[entry]
+                    count_picked += 1
+                    arc += 1
+                if arc == spelled:
+                    break
+        else:
+            for arc in range(first, spelled):
+                low = _lower(which, low, high, arc_class[arc])
+                if low == high:
+                    break
+                if which[low] == arc_class[arc]:
+                    picked[count_picked] = arc
+                    values[count_picked] = ahead[low]
+                    count_picked += 1
+        if not is_exit:
+            for arc in range(spelled, label):
+                picked[count_picked] = arc
+                values[count_picked] = root[lm_state]
+                count_picked += 1
+        place, end = np.int64(lm_begin[lm_state]), np.int64(lm_begin[lm_state + 1])
+        for arc in range(label, last):
+            place = _lower(word, place, end, arc_unit[arc])
+            if place == end:
+                break
+            if word[place] == arc_unit[arc]:
+                picked[count_picked] = arc
+                listed[count_picked] = place
+                values[count_picked] = root[lm_next[place]]
+                count_picked += 1
+        # all arcs of a state take a frame, or none does
+        takes_frame = first < last and not silent[arc_target[first]]
+        if not takes_frame:
+            states[current, SILENT] = begin
+        backs_off = lm_state != 0 and between[state] and begins[state]
+        for pick in range(count_picked + 1):
+            if pick < count_picked:
+                arc = np.int64(picked[pick])
+                target = np.int64(arc_target[arc])
+                cost = np.float64(arc_cost[arc])
+                value = values[pick]
+                unit = np.int64(arc_unit[arc])
                 following = lm_state
-                unit = -1
-                if arc < last:
-                    target = np.int64(arc_target[arc])
-                    if silent[target] != (round_ == 1):
-                        continue
-                    unit = arc_unit[arc]
-                    cost = np.float64(arc_cost[arc])
-                    if unit >= 0:
-                        place = _find(
-                            word, np.int64(lm_begin[lm_state]), np.int64(lm_begin[lm_state + 1]),
-                            unit,
-                        )  # fmt: skip
-                        if place < 0:
-                            continue
-                        cost += -scale * np.float64(logp[place]) - lent[unit]
-                        following = np.int64(lm_next[place])
-                        value = root[following]
-                    elif between[target]:
-                        if is_exit:
-                            continue
-                        value = root[lm_state]
-                    else:
-                        place = _find(which, low, high, class_[target])
-                        if place < 0:
-                            continue
-                        value = np.float64(ahead[place])
-                else:
-                    if round_ == 0 or lm_state == 0 or not (between[state] and begins[state]):
-                        continue
-                    target, leaves = state, 1
-                    cost = -scale * np.float64(backoff_logp[lm_state])
-                    following = np.int64(backoff_state[lm_state])
-                    while following != 0:
-                        begun = np.int64(ahead_begin[following])
-                        ended = np.int64(ahead_end[following])
-                        lists = False
-                        for other in range(first, last):
-                            below = arc_target[other]
-                            if (
-                                arc_unit[other] < 0
-                                and not between[below]
-                                and _find(which, begun, ended, class_[below]) >= 0
-                            ):
-                                lists = True
-                                break
-                        if lists:
-                            break
-                        cost += -scale * np.float64(backoff_logp[following])
-                        following = np.int64(backoff_state[following])
-                    value = root[following]
-                if round_ == 0:
+                leaves = 0
+                if takes_frame:
                     arcs[drawn, TARGET] = -1 - target
                     floats[drawn, COST] = cost + value - paid
                     arcs[drawn, UNIT] = unit
@@ -319,30 +336,48 @@ def expand(lexicon: Any, lm: Any, cache: Any, wanted: Any, count: int, most: int
                     arcs[drawn, PDF] = forward[target] | flags
                     drawn += 1
                     continue
-                key = (following * size + target) * 2 + leaves
-                slot = slot_of(key, mask)
-                while keys[slot] != -1 and keys[slot] != key:
-                    slot = (slot + np.uintp(1)) & mask
-                if keys[slot] == -1:
-                    keys[slot] = key
-                    numbers[slot] = made
-                    number = made
-                    states[number, FIRST] = -1
-                    states[number, HCL] = target
-                    states[number, LM] = following
-                    states[number, EXIT] = leaves
-                    potential[number] = value
-                    made += 1
-                else:
-                    number = np.int64(numbers[slot])
-                arcs[drawn, TARGET] = number
-                floats[drawn, COST] = cost + potential[number] - paid
-                arcs[drawn, UNIT] = unit
-                if leaves:
-                    arcs[drawn, PDF] = level[following]
-                else:
-                    arcs[drawn, PDF] = 0
-                drawn += 1
+                if unit >= 0:
+                    cost += -scale * np.float64(logp[listed[pick]]) - lent[unit]
+                    following = np.int64(lm_next[listed[pick]])
+            else:
+                if takes_frame:
+                    states[current, SILENT] = drawn
+                if not backs_off:
+                    break
+                target, unit, leaves = state, np.int64(-1), 1
+                cost = -scale * np.float64(backoff_logp[lm_state])
+                following = np.int64(backoff_state[lm_state])
+                while following != 0:
+                    begun, ended = np.int64(ahead_begin[following]), np.int64(ahead_end[following])
+                    lists = False
+                    for arc in range(first, spelled):
+                        if _find(which, begun, ended, arc_class[arc]) >= 0:
+                            lists = True
+                            break
+                    if lists:
+                        break
+                    cost += -scale * np.float64(backoff_logp[following])
+                    following = np.int64(backoff_state[following])
+                value = root[following]
+            key = (following * size + target) * 2 + leaves
+            slot = slot_of(key, mask)
+            while keys[slot] != -1 and keys[slot] != key:
+                slot = (slot + np.uintp(1)) & mask
+            if keys[slot] == -1:
+                keys[slot] = key
+                numbers[slot] = made
+                states[made, FIRST] = -1
+                states[made, HCL] = target
+                states[made, LM] = following
+                states[made, EXIT] = leaves
+                potential[made] = value
+                made += 1
+            number = np.int64(numbers[slot])
+            arcs[drawn, TARGET] = number
+            floats[drawn, COST] = cost + potential[number] - paid
+            arcs[drawn, UNIT] = unit
+            arcs[drawn, PDF] = level[following] if leaves else 0
+            drawn += 1
         states[current, FIRST] = begin
         states[current, END] = drawn
         silent_from = np.int64(states[current, SILENT])

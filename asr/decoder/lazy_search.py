@@ -96,7 +96,8 @@ class LazyDecoder:
             np.zeros(lm_states, np.int32), np.zeros(entries, np.int32),
             np.zeros(entries, np.float32), np.zeros(FIRST_STATES, np.int32),
             np.zeros(self.classes, np.float32), np.full(self.classes, -1, np.int32),
-            np.zeros(4, np.int64),
+            np.zeros(self.most_arcs, np.int32), np.zeros(self.most_arcs, np.int32),
+            np.zeros(self.most_arcs), np.zeros(4, np.int64),
         )  # fmt: skip
         state, lm_state = self._start
         key = (lm_state * len(self.lexicon.between) + state) * 2
@@ -189,10 +190,18 @@ def _lexicon(hcl: HclGraph, units: int) -> tuple[kernels.Lexicon, int]:
     begins = (hcl.arc_unit < 0) & ~between[hcl.arc_target]
     role = np.where(between, Role.BETWEEN, Role.SPELLING)
     role[hcl.kind == Kind.SILENCE] = Role.PAUSE
+    labelled, inside = hcl.arc_unit >= 0, (hcl.arc_unit < 0) & ~between[hcl.arc_target]
+    arc_class = np.where(inside, state_class[hcl.arc_target], -1)
+    order = np.lexsort((np.where(labelled, hcl.arc_unit, arc_class), labelled, ~inside, source))
+    within, labels = (np.bincount(source[which], minlength=len(between)) for which in
+                      (inside, labelled))  # fmt: skip
     lexicon = kernels.Lexicon(
-        hcl.arc_begin, hcl.arc_target, hcl.arc_cost, hcl.arc_unit, between, state_class,
+        hcl.arc_begin, hcl.arc_target[order], hcl.arc_cost[order], hcl.arc_unit[order], between,
+        state_class,
         np.bincount(source[begins], minlength=len(between)) > 0, hcl.kind == Kind.PENDING,
-        role.astype(np.int8), hcl.forward, hcl.loop, hcl.loop_cost, class_begin, class_of,
+        role.astype(np.int8), hcl.forward, hcl.loop, hcl.loop_cost,
+        arc_class[order].astype(np.int32), hcl.arc_begin[:-1] + within,
+        hcl.arc_begin[1:] - labels, class_begin, class_of,
     )  # fmt: skip
     return lexicon, 1 + int(class_of.max(initial=0))
 
