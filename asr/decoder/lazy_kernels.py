@@ -12,6 +12,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.decoder.prefetch import prefetch
 from asr.decoder.static_kernels import (
     BEGINS,
     COST,
@@ -46,6 +47,8 @@ from asr.graph.static_graph import Role
 #: How far the arrays are filled: states, arcs, look-ahead entries, states yet to be expanded.
 STATES, ARCS, AHEAD, TODO = range(4)
 FAR = 1e30
+#: How many states ahead memory is asked for, in two steps.
+NEAR, FAR_AHEAD = 3, 8
 PAUSE, SPELLING, BETWEEN = int(Role.PAUSE), int(Role.SPELLING), int(Role.BETWEEN)
 
 
@@ -246,6 +249,23 @@ def expand(lexicon: Any, lm: Any, cache: Any, wanted: Any, count: int, most: int
         if states[current, FIRST] >= 0:
             waiting -= 1
             continue
+        if waiting > NEAR:
+            near = np.uintp(states[todo[waiting - 1 - NEAR], LM])
+            prefetch(word, np.intp(lm_begin[near]))
+            prefetch(logp, np.intp(lm_begin[near]))
+            prefetch(which, np.intp(ahead_begin[near]))
+            prefetch(ahead, np.intp(ahead_begin[near]))
+        if waiting > FAR_AHEAD:
+            later = todo[waiting - 1 - FAR_AHEAD]
+            far, hcl = np.intp(states[later, LM]), np.intp(states[later, HCL])
+            prefetch(lm_begin, far)
+            prefetch(ahead_begin, far)
+            prefetch(ahead_end, far)
+            prefetch(backoff_state, far)
+            prefetch(backoff_logp, far)
+            prefetch(root, far)
+            prefetch(arc_begin, hcl)
+            prefetch(potential, np.intp(later))
         state, lm_state = np.int64(states[current, HCL]), np.int64(states[current, LM])
         is_exit = states[current, EXIT] != 0
         paid = potential[current]

@@ -84,6 +84,12 @@ class LazyDecoder:
             with self._lock:
                 self._idle.append(cache)
 
+    @property
+    def cached_states(self) -> int:
+        """How many states the caches hold that no search has."""
+        with self._lock:
+            return sum(int(cache.filled[kernels.STATES]) for cache in self._idle)
+
     def _empty(self) -> kernels.Cache:
         states = np.zeros((FIRST_STATES, 8), np.int32)
         arcs = np.zeros((FIRST_ARCS, 4), np.int32)
