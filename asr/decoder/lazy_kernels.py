@@ -57,8 +57,8 @@ class Lexicon(NamedTuple):
 
     The arcs of a state are, in this order: those within units up to ``spelled`` (int64 [S]), in the
     order of their targets' classes (int32 [A] ``arc_class``); those without a label up to ``label``
-    (int64 [S]); those with labels, ascending. silent: bool [S], takes no frame; role: int8 [S]; class_begin: int64 [V + 1] and class_of:
-    int32, the classes that each unit is in.
+    (int64 [S]); those with labels, ascending. silent: bool [S], takes no frame; role: int8 [S];
+    class_begin: int64 [V + 1] and class_of: int32, the classes that each unit is in.
     """
 
     arc_begin: NDArray[np.int64]
@@ -229,7 +229,8 @@ def expand(lexicon: Any, lm: Any, cache: Any, wanted: Any, count: int, most: int
     root, level, scale = lm.root, lm.level, lm.scale
     states, arcs, floats = cache.states, cache.arcs, cache.arc_floats
     potential, keys, numbers = cache.potential, cache.keys, cache.numbers
-    ahead_begin, ahead_end, which, ahead = cache.ahead_begin, cache.ahead_end, cache.which, cache.ahead
+    ahead_begin, ahead_end = cache.ahead_begin, cache.ahead_end
+    which, ahead = cache.which, cache.ahead
     todo, best, stamp, filled = cache.todo, cache.best, cache.stamp, cache.filled
     size = np.int64(len(between))
     mask = np.uintp(len(keys) - 1)

@@ -61,7 +61,8 @@ class LazyDecoder:
         self.most_arcs = 2 + int(np.diff(graph.arc_begin).max())
         self.lexicon, classes = _lexicon(graph, len(words))
         self.classes = classes
-        self.lm, self.levels = _lm_costs(lm, weights, np.unique(graph.arc_unit[graph.arc_unit >= 0]))
+        spelled = np.unique(graph.arc_unit[graph.arc_unit >= 0])
+        self.lm, self.levels = _lm_costs(lm, weights, spelled)
         self._start = (int(graph.start[0]), lm.start_state)
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
