@@ -2,7 +2,7 @@
 
 >>> from asr.aligning import load_aligner
 >>> from asr.data_files import shipped
->>> aligner = load_aligner("ko")
+>>> aligner = load_aligner("ko-kaldi")
 >>> sample = shipped("samples") / "human-digits-6789.flac"
 >>> alignment = aligner.align(sample, "여섯 일곱 여덟 아홉")
 >>> [word.text for word in alignment.words], alignment.plausible
@@ -50,7 +50,7 @@ class AligningConfig:
     threshold: float = -1.3
 
 
-def load_aligner(name_or_path: str | Path = "ko", device: str = "cpu") -> TextAligner:
+def load_aligner(name_or_path: str | Path = "ko-kaldi", device: str = "cpu") -> TextAligner:
     """Load what alignment needs of a model: by name, or from a bundle folder.
 
     Raises:

@@ -21,7 +21,7 @@ from asr.chain.objective import LfMmiConfig
 from asr.chain.supervision import TextSupervision
 from asr.errors import DataError
 from asr.graph.hcl import HclGraph
-from asr.graph_building import attributions, read_emissions
+from asr.graph_building import attributions, read_emissions, trained_further
 from asr.lfmmi_training import (
     LfMmiTrainingConfig,
     TrainingReport,
@@ -169,7 +169,7 @@ def _write(
     manifest = replace(
         bundle.manifest,
         name=name or f"{bundle.manifest.name}-tuned",
-        licence="; trained on: ".join(filter(None, (bundle.manifest.licence, licence))),
+        licence=trained_further(bundle.manifest.licence, licence),
         attribution=attributions(bundle.manifest.attribution, attribution),
         sections={
             **sections,

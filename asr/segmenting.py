@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import UsageError
-from asr.voice import FRAME, SAMPLE_RATE, VoiceConfig, VoiceStream
+from asr.voice import FRAME, VoiceConfig, Voices
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,45 +66,32 @@ class SegmentCutter:
         self._window = sample_rate // 20
         self._held = np.zeros(0, np.float32)
         self._begin = 0  # sample that is held first
-        wanted = self.config.voices.threshold > 0 and sample_rate == SAMPLE_RATE
-        self._voice = VoiceStream() if wanted else None
-        self._frames = 0  # that the detector has heard
-        self._spoken: int | None = None  # where speech in what is held ended last
-        self._voiced = 0  # frames of it
+        self._voices = Voices.of(self.config.voices, sample_rate)
 
     def accept(self, block: NDArray[np.float32]) -> Iterator[SoundSegment]:
         """Take float32 [n] samples; yield the segments that are complete."""
         self._held = np.concatenate([self._held, block])
-        if self._voice is not None:
-            for probability in self._voice.accept(block).tolist():
-                self._frames += 1
-                yield from self._heard(probability >= self.config.voices.threshold)
-        else:
+        if self._voices is None:
             yield from self._bounded(self._begin + len(self._held))
+            return
+        for speech in self._voices.accept(block):
+            yield from self._heard(self._voices, speech)
 
     def finish(self) -> Iterator[SoundSegment]:
         """Yield what is left."""
-        if len(self._held) and (self._voice is None or self._enough()):
+        if len(self._held) and (self._voices is None or self._voices.enough):
             yield self._cut(len(self._held))
 
-    def _enough(self) -> bool:
-        """Whether there is enough speech in what is held."""
-        return self._voiced >= self.config.voices.least_frames
-
-    def _heard(self, speech: bool) -> Iterator[SoundSegment]:
+    def _heard(self, voices: Voices, speech: bool) -> Iterator[SoundSegment]:
         """The detector has heard one more frame."""
-        now = self._frames * FRAME
+        now, spoken = voices.heard, voices.last_end
         pad, gap = round(self.config.pad * self._rate), round(self.config.gap * self._rate)
-        if speech:
-            self._spoken = now
-            self._voiced += 1
-        elif self._spoken is None:
+        if spoken is None:
             if now - self._begin > gap:  # nobody speaks, so far
                 self._drop(now - pad)
-        elif now - self._spoken >= gap:
-            if self._enough():
-                yield self._cut(self._spoken + pad - self._begin)
-            self._spoken, self._voiced = None, 0
+        elif not speech and now - spoken >= gap:
+            if voices.enough:
+                yield self._cut(spoken + pad - self._begin)
             self._drop(now - pad)
         yield from self._bounded(now)
 
@@ -118,7 +105,7 @@ class SegmentCutter:
     def _cut(self, length: int) -> SoundSegment:
         samples, self._held = self._held[:length], self._held[length:]
         start = self._begin / self._rate
-        self._begin += length
+        self._move(self._begin + length)
         silent = bool(_levels(samples, self._window).max() < self.config.silence_level)
         return SoundSegment(start, samples, silent)
 
@@ -126,7 +113,13 @@ class SegmentCutter:
         """Forget what lies before the sample ``begin``."""
         if begin > self._begin:
             self._held = self._held[begin - self._begin :]
-            self._begin = begin
+            self._move(begin)
+
+    def _move(self, begin: int) -> None:
+        """What is held begins there now; speech before it is none of the next segment."""
+        self._begin = begin
+        if self._voices is not None:
+            self._voices.forget(begin - FRAME + 1)  # a frame that reaches over the cut counts on
 
 
 def quietest(samples: NDArray[np.float32], sample_rate: int) -> int:

@@ -59,7 +59,7 @@ def cues(result: Result, options: CueOptions) -> list[Cue]:
     """Cut a result into cues that do not overlap and last at least a millisecond."""
     found: list[Cue] = []
     for segment in result.segments:
-        for group in _cut(segment.timed_words(), options):
+        for group in _cut(segment.written_words(), options):
             start = max(milliseconds(group[0].start), found[-1].end if found else 0)
             end = max(milliseconds(group[-1].end), start + 1)
             found.append(Cue(start, end, tuple(_rows(group, options))))

@@ -23,11 +23,14 @@ _DTYPES = {
     "U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "U64": np.uint64,
     "I8": np.int8, "I16": np.int16, "I32": np.int32, "I64": np.int64,
     "F16": np.float16, "F32": np.float32, "F64": np.float64,
+    "BF16": np.uint16,  # the upper half of a float32, which numpy has no type for
 }  # fmt: skip
 
 
 def read_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Arrays by name, mapped copy-on-write: writing to one changes memory and not the file.
+
+    Those of bfloat16 are copied, to float32.
 
     Raises ValueError for a malformed file, OSError for an unreadable one.
     """
@@ -72,4 +75,7 @@ def _array(buffer: mmap.mmap, offset: int, name: str, entry: Any) -> np.ndarray:
         raise ValueError(f"array {name!r} has a shape that does not fit its data")
     if offset + end > len(buffer):
         raise ValueError(f"array {name!r} runs past the end")
-    return np.frombuffer(buffer, dtype, count, offset + begin).reshape(shape)
+    array = np.frombuffer(buffer, dtype, count, offset + begin).reshape(shape)
+    if entry["dtype"] == "BF16":
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,8 @@ SAMPLE_RATE = 16000
 FRAME = 512
 """Samples of a frame."""
 _CONTEXT = 64
+MOST_FRAMES = 1000
+"""Frames that the network is given at once, which takes 20 kB for each."""
 _STATE = (1, 1, 128)
 _NETWORK = "silero_vad_16k_sequence.onnx"
 
@@ -65,6 +69,11 @@ class VoiceStream:
         if count == 0:
             return np.zeros(0, np.float32)
         frames = sound[: count * FRAME].reshape(count, FRAME)
+        pieces = range(0, count, MOST_FRAMES)
+        return np.concatenate([self._heard(frames[i : i + MOST_FRAMES]) for i in pieces])
+
+    def _heard(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities, float32 [m], of frames, float32 [m, FRAME]."""
         contexts = np.concatenate([self._context[None], frames[:-1, -_CONTEXT:]])
         self._context = frames[-1, -_CONTEXT:].copy()
         probabilities, *state = self._session.run(
@@ -77,6 +86,53 @@ class VoiceStream:
         )
         self._state = state[0], state[1]
         return np.asarray(probabilities, np.float32)
+
+
+class Voices:
+    """Where somebody speaks in a stretch of sound that moves on as it is worked off.
+
+    Args:
+        config: what counts as speech.
+    """
+
+    def __init__(self, config: VoiceConfig) -> None:
+        self._config = config
+        self._stream = VoiceStream()
+        self._spoken: deque[int] = deque()  # samples where frames of speech begin
+        self.heard = 0
+
+    @classmethod
+    def of(cls, config: VoiceConfig, sample_rate: int) -> Voices | None:
+        """For sound of a rate in Hz; None where no detector is asked, or it takes another rate."""
+        wanted = config.threshold > 0 and sample_rate == SAMPLE_RATE
+        return cls(config) if wanted else None
+
+    def accept(self, samples: NDArray[np.float32]) -> Iterator[bool]:
+        """Take float32 [n] samples; for each frame that they end, whether it is speech.
+
+        ``heard`` (samples) counts a frame when it is told, so the sound may be moved on meanwhile.
+        """
+        for probability in self._stream.accept(samples).tolist():
+            speech = probability >= self._config.threshold
+            if speech:
+                self._spoken.append(self.heard)
+            self.heard += FRAME
+            yield speech
+
+    @property
+    def enough(self) -> bool:
+        """Whether there is as much speech as a segment has at least."""
+        return len(self._spoken) >= self._config.least_frames
+
+    @property
+    def last_end(self) -> int | None:
+        """The sample behind the last frame of speech; None where there is none."""
+        return self._spoken[-1] + FRAME if self._spoken else None
+
+    def forget(self, sample: int) -> None:
+        """Frames that begin before a sample count no more."""
+        while self._spoken and self._spoken[0] < sample:
+            self._spoken.popleft()
 
 
 @functools.cache

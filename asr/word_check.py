@@ -29,8 +29,8 @@ class CheckConfig:
     """Limits of the verdicts, in nats a syllable in the context that favours the word best.
 
     By 13,035 eojeol of the train and dev splits of the two corpora in `asr.data` and the model
-    "ko": of those above ``known`` 72% were recognised in full, of those between the limits 54%, of
-    those below ``rare`` 29%.
+    "ko-kaldi": of those above ``known`` 72% were recognised in full, of those between the limits
+    54%, of those below ``rare`` 29%.
     max_cost, variants: the pronunciations that `asr.hangul.pronunciation.pronounce` gives.
     """
 

@@ -44,13 +44,13 @@ class Writer(ABC):
 
 
 class TextWriter(Writer):
-    """The transcript alone, a segment a line."""
+    """The transcript alone, a segment a line; as it is written, where that was asked for."""
 
     extension = "txt"
 
     def write(self, result: Result, file: IO[str]) -> None:
         for segment in result.segments:
-            file.write(_one_line(segment.text) + "\n")
+            file.write(_one_line(segment.written_text) + "\n")
 
 
 class JsonWriter(Writer):
@@ -65,7 +65,10 @@ class JsonWriter(Writer):
 
 
 class CtmWriter(Writer):
-    """NIST CTM as Kaldi writes it: `file channel start duration word [confidence]`."""
+    """NIST CTM as Kaldi writes it: `file channel start duration word [confidence]`.
+
+    Its lines are words as they were said, whether or not they are written otherwise.
+    """
 
     extension = "ctm"
     joinable = True
@@ -88,7 +91,7 @@ class TsvWriter(Writer):
         file.write("start\tend\ttext\n")
         for segment in result.segments:
             start, end = milliseconds(segment.start), milliseconds(segment.end)
-            file.write(f"{start}\t{end}\t{_one_line(segment.text)}\n")
+            file.write(f"{start}\t{end}\t{_one_line(segment.written_text)}\n")
 
 
 @dataclass
@@ -146,8 +149,14 @@ class TextGridWriter(Writer):
 
     def write(self, result: Result, file: IO[str]) -> None:
         tiers: dict[str, Sequence[Interval]] = {
-            "segment": [Interval(_one_line(s.text), s.start, s.end) for s in result.segments],
-            "eojeol": [Interval(w.text, w.start, w.end) for w in _words(result)],
+            "segment": [
+                Interval(_one_line(s.written_text), s.start, s.end) for s in result.segments
+            ],
+            "eojeol": [
+                Interval(word.text, word.start, word.end)
+                for segment in result.segments
+                for word in segment.written_words()
+            ],
         }
         for name in ("syllables", "jamo"):
             parts = [part for segment in result.segments for part in getattr(segment, name)]

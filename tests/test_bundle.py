@@ -229,7 +229,7 @@ def tensor_file(header: object, data: bytes = b"") -> bytes:
         tensor_file({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, b"1234"),
         tensor_file({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [8, 4]}}, b"12345678"),
         tensor_file({"a": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]}}, b"1234"),
-        tensor_file({"a": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}, b"12"),
+        tensor_file({"a": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 2]}}, b"12"),
         tensor_file({"a": {"dtype": "F32", "shape": 1, "data_offsets": [0, 4]}}, b"1234"),
         tensor_file({"a": 1}, b"1234"),
     ],

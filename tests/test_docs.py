@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,16 +15,25 @@ import pytest
 import soundfile
 
 from asr import load_audio
+from asr.cli.main import main
 from asr.data_files import shipped
 
 ROOT = Path(__file__).parent.parent
 GUIDES = tuple(
     f"docs/{name}.md"
-    for name in ("own-words", "words", "grammar", "align", "scoring", "data", "recipes")
+    for name in ("own-words", "words", "grammar", "align", "scoring", "data", "recipes", "live",
+                 "search", "subtitles", "written")
 )
 PAGES = ("README.md", "README.ko.md", "docs/quickstart.md")
-WITH_PYTHON = tuple(f"docs/{name}.md" for name in ("own-words", "grammar", "align", "data"))
+WITH_PYTHON = tuple(
+    f"docs/{name}.md"
+    for name in (
+        "own-words", "search", "grammar", "align", "data", "live", "subtitles", "written"
+    )
+)
 RAW_RATE = 8000
+SHELL = re.compile(r"[|<>*?;&$`~]|\s-\s|\s-$")
+"""What a shell understands in a command, or standard input."""
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -57,6 +67,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory, korean_model: Path) -> Path:
     (folder / "mine.txt").write_text("\n".join(lines * 20), encoding="utf-8")
     for name in ("names.txt", "words.txt"):
         (folder / name).write_text("가산디지털단지역\n5G\t파이브지/오지\n", encoding="utf-8")
+    places = "서울역\t9000\n서울숲\t800\nN서울타워\t\t남산타워\tid=3\n"
+    (folder / "places.tsv").write_text(places, encoding="utf-8")
     (folder / "hotwords.txt").write_text("날씨\t2.5\n", encoding="utf-8")
     (folder / "lights.txt").write_text(blocks("docs/grammar.md", "text")[0], encoding="utf-8")
     said = "안녕하세요 만나서 반갑습니다"
@@ -96,11 +108,29 @@ def test_pages_show_the_same_commands_and_code() -> None:
     assert code[0] and code[0] == code[1]
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "docs/ko").glob("*.md")))
+def test_korean_pages_show_what_the_english_ones_do(name: str) -> None:
+    english, korean = f"docs/{name}.md", f"docs/ko/{name}.md"
+    told = [
+        [re.sub(r" *#.*", "", text) for text in (*commands(page), *blocks(page, "python"))]
+        for page in (english, korean)
+    ]
+    assert told[0] and told[0] == told[1]
+
+
 @pytest.mark.parametrize("page", ("README.md", "docs/quickstart.md", *GUIDES))
-def test_commands_run(page: str, desk: Path, korean_model: Path) -> None:
+def test_commands_run(
+    page: str, desk: Path, korean_model: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(desk)
     if page != "README.md" and not (desk / "my-model").exists():  # made by README.md's commands
         (desk / "my-model").symlink_to(korean_model)
     for command in commands(page):
+        if not SHELL.search(command):  # in this process, which has everything loaded
+            code = main(shlex.split(command, comments=True)[1:])
+            assert code == 0, f"{command}\n{capsys.readouterr().err}"
+            continue
         line = command.replace("asr ", f"{sys.executable} -m asr ", 1)
         run = subprocess.run(
             line, shell=True, cwd=desk, capture_output=True, text=True, env=_environment()

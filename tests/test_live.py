@@ -24,7 +24,7 @@ from asr.acoustic.tdnnf import Tdnnf, TdnnfConfig
 from asr.data_files import shipped
 from asr.decoder.search import Standing
 from asr.features import MfccConfig
-from asr.live import KALDI_RULES, LiveConfig, _cut
+from asr.live import KALDI_RULES, EndpointRule, LiveConfig, _cut
 from asr.result import Word
 
 RATE = 16000
@@ -157,6 +157,41 @@ def test_a_segment_recognised_again_is_as_accurate_as_a_file(model) -> None:
         stream.accept(samples[begin : begin + 1000])
     whole = model.transcribe(samples, sample_rate=RATE)
     assert stream.finish() == whole
+
+
+def test_what_is_said_behind_a_cut_is_told_once(model) -> None:
+    samples = sample("human-digits-6789")
+    rules = (EndpointRule(False, 0.0, math.inf, 2.0),)  # cuts in the midst of speech
+    stream = model.stream(live=LiveConfig(again=False, rules=rules))
+    for begin in range(0, len(samples), 1600):
+        stream.accept(samples[begin : begin + 1600])
+    first, *later = stream.finish().segments
+    whole = model.transcribe(samples, sample_rate=RATE)
+    assert later
+    said_before = [word for word in whole.words if word.end <= later[0].start]
+    assert sum(len(word.text) for word in first.words) <= 1 + sum(
+        len(word.text) for word in said_before
+    )
+    assert first.end <= later[0].start
+
+
+def test_a_syllable_at_the_very_end_is_heard(model) -> None:
+    samples = sample("human-digits-6789")[: int(0.52 * RATE)]
+    assert model.transcribe(samples, sample_rate=RATE).text
+    stream = model.stream(live=True)
+    stream.accept(samples)
+    assert stream.finish().text
+
+
+def test_speech_later_in_a_block_is_none_of_a_segment_before_it(model) -> None:
+    noise = np.random.Generator(np.random.PCG64(2)).normal(0, 1e-4, 8 * RATE).astype(np.float32)
+    block = np.concatenate([noise, sample("human-digits-6789")])
+    stream = model.stream(live=True)
+    heard = []
+    ended = stream._source._ended
+    stream._source._ended = lambda: heard.append(len(stream._source._voices._spoken)) or ended()
+    stream.accept(block)
+    assert heard[0] == 0 and heard[-1] > 0
 
 
 def test_silence_gives_no_text_and_takes_no_memory(model) -> None:

@@ -1,5 +1,6 @@
 """Finding models: names, paths, the cache, and two processes that build at once."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -10,7 +11,11 @@ import pytest
 
 from asr import models
 from asr.bundle import Manifest, open_bundle, write_bundle
+from asr.decoder.confidence import ConfidenceConfig
+from asr.decoder.config import DecoderConfig
+from asr.decoder.rescoring import RescoringConfig
 from asr.errors import ModelError
+from asr.graph.lexicon import LexiconConfig
 from asr.models import KnownModel, cache_dir, fingerprint, resolve
 
 ROOT = Path(__file__).parent.parent
@@ -54,6 +59,13 @@ def test_a_name_is_built_once_and_then_found(tiny):
     assert resolve("tiny", lambda fraction, message: said.append(message)) == path
     assert said == ["building"]
     assert [name for name in os.listdir(cache_dir()) if ".tmp-" in name] == []
+
+
+def test_options_that_a_bundle_holds_are_of_its_fingerprint():
+    inputs = models.KNOWN["ko-kaldi"].inputs()
+    for kind in (ConfidenceConfig, DecoderConfig, RescoringConfig, LexiconConfig):
+        code = Path(inspect.getfile(kind))
+        assert any(code == root or root in code.parents for root in inputs), code
 
 
 def test_changed_data_builds_anew_and_old_builds_go(tiny, data):

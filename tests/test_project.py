@@ -65,6 +65,7 @@ def test_requirements_are_what_is_imported(config):
                 imported.add(node.module.partition(".")[0])
     extras = config["options.extras_require"]  # asked for by name where they are missing
     optional = names(extras["plot"]) | names(extras["lm"])
+    optional |= {name.replace("-", "_") for name in names(extras["server"])}
     assert imported - sys.stdlib_module_names - {"asr"} <= known | stack | optional
 
 

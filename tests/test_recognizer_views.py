@@ -126,6 +126,12 @@ def test_a_grammar_is_heard_and_all_else_rejected(model: Model) -> None:
     assert other.text == ""
 
 
+def test_a_grammars_phrase_gets_no_marks(model: Model) -> None:
+    closed = model.with_grammar(parse_grammar("여섯 일곱 여덟 아홉"))
+    result = closed.transcribe(sample("human-digits-6789"), punctuation=True)
+    assert result.text == "여섯 일곱 여덟 아홉"
+
+
 def test_a_grammar_that_cannot_be_read_says_where(model: Model, tmp_path: Path) -> None:
     path = tmp_path / "bad.txt"
     path.write_text("서울 | 부산\n($city", encoding="utf-8")

@@ -14,7 +14,7 @@ from asr import Model, UsageError, load, load_audio
 from asr.data_files import shipped
 from asr.errors import ModelError
 from asr.segmenting import SegmentCutter, SegmentingConfig, SoundSegment
-from asr.voice import FRAME, SAMPLE_RATE, VoiceConfig, VoiceStream, _session
+from asr.voice import FRAME, MOST_FRAMES, SAMPLE_RATE, VoiceConfig, VoiceStream, _session
 
 RATE = SAMPLE_RATE
 SPEECH = load_audio(shipped("samples") / "human-digits-12345.flac", RATE).samples
@@ -52,6 +52,24 @@ def test_pieces_are_heard_as_the_whole(sizes: list[int]) -> None:
     joined = np.concatenate(found)
     assert len(joined) == len(whole) == len(SPEECH) // FRAME
     np.testing.assert_allclose(joined, whole, atol=1e-4)
+
+
+def test_an_hour_at_once_is_heard_in_pieces() -> None:
+    sound = np.tile(SPEECH, 2 + 2 * MOST_FRAMES * FRAME // len(SPEECH))
+    whole = VoiceStream()
+    sizes = []
+
+    class Session:
+        def run(self, names, inputs):
+            sizes.append(len(inputs["input"]))
+            return _session().run(names, inputs)
+
+    whole._session = Session()
+    found = whole.accept(sound)
+    assert len(found) == len(sound) // FRAME == sum(sizes) and max(sizes) == MOST_FRAMES
+    stream = VoiceStream()
+    small = [stream.accept(sound[i : i + 100_000]) for i in range(0, len(sound), 100_000)]
+    np.testing.assert_allclose(found, np.concatenate(small), atol=1e-3)
 
 
 def test_equals_the_packages_own_streaming_network() -> None:

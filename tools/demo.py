@@ -131,7 +131,8 @@ def sample_items() -> list[Item]:
 def show_corpora(model: Model) -> None:
     """Real sentences, if the corpora are beside the source tree; always of the dev split."""
     for corpus, what in [
-        ("emotiontts", "Real studio speech (emotiontts open DB, dev split, CC BY-NC-SA 4.0)"),
+        ("emotiontts", "Real studio speech (emotiontts open DB, dev split, CC BY-NC-SA 4.0);"
+                       " ko learnt from it, so this is no measure"),
         ("pansori", "Real talks on stage (Pansori TEDxKR, dev split, CC BY-NC-ND 4.0)"),
     ]:
         if not (SPEECH / "splits.json").exists():

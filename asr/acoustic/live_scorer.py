@@ -39,8 +39,8 @@ class WindowConfig:
         right: seconds heard behind the last one.
     """
 
-    left: float = 4.0
-    right: float = 0.5
+    left: float = 2.5
+    right: float = 0.4
 
     def __post_init__(self) -> None:
         if not (0 <= self.left < math.inf and 0 <= self.right < math.inf):
@@ -96,7 +96,6 @@ class ChunkScorer:
         self._samples = 0
         self._since_speech = PAUSE_KEPT + 1
         self._frames: Tensor | None = None  # features from the first that is still needed on
-        self._outputs = 0
 
     @torch.inference_mode()
     def accept(self, samples: NDArray[np.float32]) -> Scores:
@@ -139,10 +138,8 @@ class ChunkScorer:
             counted[:length] = torch.from_numpy(near[:length]).to(feats.device)
             self._speaker.ivectors.accept(feats[counted])
         if self._frames is None:  # the first frame stands for those before it, as in Kaldi
-            feats = torch.cat([feats[:1].expand(self._network.left_context, -1), feats])
-            self._frames = feats
-        else:
-            self._frames = torch.cat([self._frames, feats])
+            self._frames = feats[:1].expand(self._network.left_context, -1)
+        self._frames = torch.cat([self._frames, feats])
 
     def _ready(self, *, final: bool) -> Scores:
         """Scores of the outputs whose context has arrived."""
@@ -163,7 +160,6 @@ class ChunkScorer:
         used = frames[: context + (outputs - 1) * step + 1]
         scores = network.forward_context(used[None], ivector)[0] * self._scorer.scale
         self._frames = frames[outputs * step :].clone()
-        self._outputs += outputs
         return np.asarray(scores.float().cpu().numpy())
 
     def _none(self) -> Scores:

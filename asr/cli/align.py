@@ -62,8 +62,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                         help="write DIR/NAME.TextGrid and so on instead of standard output")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw waveform, spectrogram and"
                         " the aligned jamo into a .png, .pdf or .svg")
-    parser.add_argument("-m", "--model", default="ko",
-                        help="name or folder of a model (default: ko, made on first use)")
+    parser.add_argument("-m", "--model", default="ko-kaldi",
+                        help="name or folder of a model (default: ko-kaldi, for which scores are"
+                        " calibrated)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument("--raw", metavar="RATE[:ENCODING[:CHANNELS]]",
                         help="the sound is headerless PCM, for instance 16000 or 8000:mulaw:2")

@@ -20,10 +20,14 @@ from asr.errors import UsageError
 
 COMMANDS = {
     "transcribe": ("asr.cli.transcribe", "recognise speech in sound files"),
+    "live": ("asr.cli.live", "captions of speech while it is spoken"),
     "align": ("asr.cli.align", "when each sound of a known text was said"),
     "score": ("asr.cli.score", "error rates of a transcript against a reference"),
     "words": ("asr.cli.words", "how words will be pronounced, and whether the model knows them"),
+    "serve": ("asr.cli.serve", "serve recognition over HTTP and WebSocket, with a web page"),
+    "search": ("asr.cli.search", "find entries of a catalogue by voice"),
     "info": ("asr.cli.info", "what a model or a sound file holds"),
+    "write": ("asr.cli.write", "spoken Korean as it is written: numbers in digits"),
     "pronounce": ("asr.cli.pronounce", "how Korean text is pronounced"),
     "features": ("asr.cli.features", "acoustic features of a sound file"),
     "data": ("asr.cli.data", "Kaldi data directories: make, check, mend, split, features"),

@@ -33,7 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Print the pronunciation of each text."""
-    for text in _texts(args.texts):
+    for text in texts_of(args.texts):
         if unread := _unread(text):
             logger.warning("left out of %r, for nothing says how it is read: %s", text,
                            " ".join(unread))
@@ -81,7 +81,7 @@ def _joined(text: str) -> str:
     return "".join(text.split())
 
 
-def _texts(arguments: Iterable[str]) -> Iterator[str]:
+def texts_of(arguments: Iterable[str]) -> Iterator[str]:
     for argument in arguments:
         if argument == "-":
             yield from _standard_input()

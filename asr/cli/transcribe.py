@@ -81,6 +81,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                       help="alternatives of each segment, in json")
     more.add_argument("--jamo", action="store_true",
                       help="times of syllables and jamo, in json")
+    more.add_argument("--written", action="store_true",
+                      help="numbers in digits: 2026년 6월, 30%%, 010-1234-5678 (ctm stays as it was"
+                      " said, json has both)")
+    more.add_argument("--punctuation", action="store_true",
+                      help="full stops, question marks and commas, as a small model guesses them")
     cues = parser.add_argument_group("subtitles (srt, vtt)")
     cues.add_argument("--line-length", type=_positive, default=CueOptions.line_length, metavar="N",
                       help="characters on a line (default: %(default)s)")
@@ -118,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         prepare_folder(args.output, f"--output {args.output}")
     model = _adapted(_load(args.model, args.device, args.jobs), args)
-    detail = Detail(args.nbest, args.jamo)
+    detail = Detail(args.nbest, args.jamo, args.written, args.punctuation)
     voices = VoiceConfig(threshold=0.0) if args.no_vad else VoiceConfig()
     segmenting = SegmentingConfig(voices=voices)
     bar = SoundBar(_total_seconds(inputs, raw))
@@ -181,7 +186,8 @@ def _undone(
         if not all(_newer(path, item) for path in outputs.values())
     ]
     if len(left) < len(inputs):
-        logger.warning("%d of %d sounds are done already", len(inputs) - len(left), len(inputs))
+        done = len(inputs) - len(left)
+        print(f"asr: {done} of {len(inputs)} sounds are done already", file=sys.stderr)
     return [item for item, _ in left], [outputs for _, outputs in left]
 
 
@@ -202,8 +208,16 @@ def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
     if args.grammar and (args.nbest or args.no_rescoring):
         raise UsageError("--grammar gives its one phrase, and is not rescored: leave out --nbest"
                          " and --no-rescoring")
+    if args.grammar and (args.written or args.punctuation):
+        raise UsageError("--grammar gives its phrases as they are written in it: leave out"
+                         " --written and --punctuation")
     if args.nbest > MOST_ALTERNATIVES:
         raise UsageError(f"--nbest gives {MOST_ALTERNATIVES} alternatives at most")
+    chosen = (args.line_length, args.lines, args.reading_speed)
+    usual = (CueOptions.line_length, CueOptions.lines, CueOptions.reading_speed)
+    if chosen != usual and not {"srt", "vtt"} & set(formats):
+        raise UsageError("--line-length, --lines and --reading-speed are of subtitles: add --format"
+                         " srt or vtt")
     if args.word_times and "vtt" not in formats:
         raise UsageError("--word-times are written in vtt only: add --format vtt")
     if "json" not in formats:
@@ -279,7 +293,7 @@ def _recognise_all(
 
     def work(item: Input) -> Heard:
         stream = model.stream(
-            nbest=detail.nbest, jamo=detail.jamo, segmenting=segmenting, executor=segments
+            **dataclasses.asdict(detail), segmenting=segmenting, executor=segments
         )
         return _recognise(stream, model.sample_rate, item, raw, bar, stop)
 
@@ -351,7 +365,7 @@ def _warn_if_short(result: Result) -> None:
 
 def _print(result: Result, writer: Writer, utterance: str | None) -> None:
     if utterance is not None and isinstance(writer, TextWriter):
-        sys.stdout.write(f"{utterance} {result.text}".rstrip() + "\n")
+        sys.stdout.write(f"{utterance} {result.written_text}".rstrip() + "\n")
     else:
         writer.write(result, sys.stdout)
     sys.stdout.flush()

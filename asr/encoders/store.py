@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from asr.tensor_file import read_tensors
 
 SECTION = "encoder"
 BINARY = "model.bin"
+INDEX = "model.safetensors.index.json"
 
 
 def import_encoder(source: Path, out: Path, name: str = "", licence: str = "") -> WhisperConfig:
@@ -40,7 +42,8 @@ def import_encoder(source: Path, out: Path, name: str = "", licence: str = "") -
 
     Args:
         source: a .safetensors file of Hugging Face or OpenAI, a CTranslate2 ``model.bin``, or a
-            folder that holds one of them.
+            folder that holds one of them, or a model in several .safetensors files with the index
+            of them.
         out: the bundle.
         name: of the encoder; by default the source's.
         licence: of the weights.
@@ -48,17 +51,17 @@ def import_encoder(source: Path, out: Path, name: str = "", licence: str = "") -
     Raises:
         ModelError: no such model, or it is malformed.
     """
-    path = _weights_file(source)
-    data = _read(path)
-    if path.suffix == ".safetensors":
+    paths = _weights_files(source)
+    arrays: Arrays = {}
+    for path in paths:
+        if path.suffix != ".safetensors":
+            arrays = read_model(_read(path))
+            continue
         try:
-            arrays: Arrays = read_tensors(path)
+            arrays = {**arrays, **read_tensors(path)}
         except (OSError, ValueError) as error:
             raise ModelError(f"{path} cannot be read ({error}): fetch it again") from error
-    else:
-        arrays = read_model(data)
-    identity = {"name": name or path.resolve().parent.name,
-                "sha256": hashlib.sha256(data).hexdigest()}  # fmt: skip
+    identity = {"name": name or paths[0].resolve().parent.name, "sha256": _digest(paths)}
     return _write(out, arrays, identity, licence or "unknown: see where it came from", "")
 
 
@@ -178,16 +181,44 @@ def _write(
     return config
 
 
-def _weights_file(source: Path) -> Path:
+def _weights_files(source: Path) -> list[Path]:
     if source.is_file():
-        return source
+        return [source]
     for name in ("model.safetensors", BINARY):
         if (source / name).is_file():
-            return source / name
+            return [source / name]
+    if (source / INDEX).is_file():
+        return _indexed(source)
     found = sorted(source.glob("*.safetensors")) if source.is_dir() else []
     if len(found) == 1:
-        return found[0]
+        return found
     raise ModelError(f"{source}: no model.safetensors or {BINARY} there; give the file of one")
+
+
+def _indexed(folder: Path) -> list[Path]:
+    """The files that an index names, all in its own folder."""
+    try:
+        names = sorted(set(json.loads(_read(folder / INDEX))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{folder / INDEX} cannot be understood ({error!r}): fetch it again"
+                         ) from None  # fmt: skip
+    for name in names:
+        plain = isinstance(name, str) and Path(name).name == name
+        if not plain or not name.endswith(".safetensors"):
+            raise ModelError(f"{folder / INDEX} names {name!r}, which is no file of its folder")
+    return [folder / name for name in names]
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    """SHA-256 of a file, or of those of several."""
+    try:
+        found = []
+        for path in paths:
+            with open(path, "rb") as file:
+                found.append(hashlib.file_digest(file, "sha256").hexdigest())
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    return found[0] if len(found) == 1 else hashlib.sha256(" ".join(found).encode()).hexdigest()
 
 
 def _read(path: Path) -> bytes:

@@ -122,7 +122,7 @@ class WhisperEncoder(nn.Module):
             float32 [B, T, dim], 0 behind a sound's end; int64 [B], states of each, 50 a second.
         """
         if self._log_mel is None:
-            self._log_mel = LogMel(self.config.mels, self.positions.device)
+            self._log_mel = LogMel(self.config.mels, self.positions.device)  # always float32
         spectra = [self._log_mel(sound) for sound in sounds]
         longest = 2 * self.config.positions
         if max(map(len, spectra)) <= longest:
@@ -135,6 +135,7 @@ class WhisperEncoder(nn.Module):
         """States of log-mel spectrograms, float32 [T, mels] each, none beyond the positions."""
         lengths = torch.tensor([len(spectrum) for spectrum in spectra], device=spectra[0].device)
         x = nn.utils.rnn.pad_sequence(list(spectra), batch_first=True).transpose(1, 2)
+        x = x.to(self.conv1.weight.dtype)
         inside = inside_mask(lengths, x.shape[2])
         x = F.gelu(self.conv1(x))
         if inside is not None:  # zeros behind a sound's end, as where it is alone

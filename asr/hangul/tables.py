@@ -1,16 +1,16 @@
-"""The tab-separated tables of this package: readings and exceptions are data, not code."""
+"""The tab-separated tables of the packages: readings and exceptions are data, not code."""
 
 from __future__ import annotations
 
 from importlib import resources
 
 
-def read_table(name: str) -> list[list[str]]:
-    """Rows of ``asr/hangul/data/<name>``, split at tabs, without blank lines and comments (``# ``).
+def read_table(name: str, package: str = "asr.hangul") -> list[list[str]]:
+    """Rows of ``data/<name>`` of ``package``, split at tabs, without blank lines and comments.
 
-    Rows are padded with empty strings to the width of the widest row.
+    Comments begin with ``# ``. Rows are padded with empty strings to the width of the widest row.
     """
-    text = resources.files("asr.hangul").joinpath("data", name).read_text(encoding="utf-8")
+    text = resources.files(package).joinpath("data", name).read_text(encoding="utf-8")
     rows = [
         line.rstrip().split("\t")
         for line in text.splitlines()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from asr.chain_training import ChainConfig
 from asr.cli.main import main
 from asr.data_files import shipped
 from asr.encoders.ctranslate2 import read_model
+from asr.encoders.known import KNOWN
 from asr.encoders.layouts import encoder_of
 from asr.encoders.store import import_encoder, load_encoder
 from asr.encoders.whisper import WhisperConfig, WhisperEncoder
@@ -311,3 +314,45 @@ def test_equals_ctranslate2(tmp_path: Path, sounds: list[np.ndarray]) -> None:
     found = encoder.norm(states).detach().numpy()
     assert np.abs(found - wanted).max() < 5e-3  # of states of up to 24
     assert np.abs(found - wanted).mean() < 1e-4
+
+
+def test_several_files_of_bfloat16(small: WhisperEncoder, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    arrays = renamed(small, HUGGING_FACE, "layers", "embed_positions.weight", "model.encoder.")
+    halves = {name: torch.from_numpy(np.array(a)).bfloat16() for name, a in arrays.items()}
+    names = sorted(halves)
+    source = tmp_path / "sharded"
+    source.mkdir()
+    shards = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for shard, kept in shards.items():
+        save_file({name: halves[name].contiguous() for name in kept}, source / shard)
+    weight_map = {name: shard for shard, kept in shards.items() for name in kept}
+    index = source / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}), encoding="utf-8")
+    import_encoder(source, tmp_path / "out")
+    encoder = load_encoder(tmp_path / "out")
+    for name, weight in encoder.state_dict().items():
+        wanted = small.state_dict()[name].bfloat16().half().float()
+        torch.testing.assert_close(weight, wanted)
+    states, _ = encoder.to(torch.bfloat16).encode([np.zeros(16000, np.float32)], 2)
+    assert states.dtype == torch.bfloat16 and bool(states.isfinite().all())
+    index.write_text(json.dumps({"weight_map": {"x": "../a.safetensors"}}), encoding="utf-8")
+    with pytest.raises(ModelError, match="no file of its folder"):
+        import_encoder(source, tmp_path / "other")
+    index.write_text("[]", encoding="utf-8")
+    with pytest.raises(ModelError, match="cannot be understood"):
+        import_encoder(source, tmp_path / "other")
+
+
+def test_a_known_encoder_of_other_bytes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asr.encoders import store
+
+    (tmp_path / "model.bin.part1").write_bytes(b"other")
+    monkeypatch.setattr(store, "_package_data", lambda part: tmp_path)
+    known = replace(KNOWN["whisper-base"], parts=("one==1",))
+    with pytest.raises(ModelError, match=r"checksum is another.*force-reinstall one==1"):
+        store._build(known, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

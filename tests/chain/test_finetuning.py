@@ -16,6 +16,7 @@ from asr.chain.phone_lm import PhoneLmConfig
 from asr.data_files import shipped
 from asr.errors import AsrError, DataError, ModelError, UsageError
 from asr.finetuning import FinetuneConfig, finetune
+from asr.graph_building import acoustic_terms
 from asr.training.config import TrainConfig
 
 
@@ -66,7 +67,8 @@ def test_the_objective_rises_and_the_result_is_a_model(korean_model: Path, tmp_p
     assert max(found) <= 0.0
     old, new = open_bundle(korean_model), open_bundle(tmp_path / "out")
     assert new.manifest.name.endswith("-tuned")
-    assert new.manifest.licence.endswith("trained on: test")
+    assert "; trained on: test; language model: " in new.manifest.licence
+    assert acoustic_terms(new.manifest)[0].endswith("; trained on: test")  # and stays there
     assert new.manifest.sections["training"][0]["utterances"] == len(speech)
     before, after = old.tensors(ACOUSTIC_FILE), new.tensors(ACOUSTIC_FILE)
     assert before.keys() == after.keys()

@@ -174,9 +174,41 @@ def test_output_folder_keeps_the_shape_of_the_input(counting, sounds, tmp_path, 
     assert main(["transcribe", str(sounds), "--output", str(out), "--format", "all"]) == 0
     assert capsys.readouterr().out == ""
     written = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
-    formats = ("ctm", "json", "srt", "tsv", "txt", "vtt")
+    formats = ("TextGrid", "ctm", "json", "srt", "tsv", "txt", "vtt")
     assert written == [f"{base}.{name}" for base in ("a one", "b", "deep/c") for name in formats]
     assert (out / "deep" / "c.txt").read_text(encoding="utf-8") == "1초 2초 3초\n"
+
+
+def test_what_is_done_is_left_out_when_resumed(counting, sounds, tmp_path, capsys):
+    out = tmp_path / "out"
+    call = ["transcribe", str(sounds), "--output", str(out), "-f", "txt", "-f", "srt", "--resume"]
+    assert main(call) == 0
+    (out / "b.txt").write_text("mine", encoding="utf-8")
+    (out / "deep" / "c.srt").unlink()  # one of its two is missing
+    later = (out / "a one.txt").stat().st_mtime + 10
+    os.utime(sounds / "a one.flac", (later, later))  # newer than its transcript
+    (out / "a one.txt").write_text("old", encoding="utf-8")
+    os.utime(out / "a one.txt", (later - 5, later - 5))
+    capsys.readouterr()
+    assert main(call) == 0
+    assert (out / "b.txt").read_text(encoding="utf-8") == "mine"
+    assert (out / "deep" / "c.srt").exists()
+    assert (out / "a one.txt").read_text(encoding="utf-8") == "1초\n"
+    for path in out.rglob("*.*"):
+        os.utime(path, (later + 10, later + 10))
+    assert main(call) == 0  # nothing is left to do
+    assert main(["transcribe", str(sounds), "--resume"]) == 2
+    assert "give both" in capsys.readouterr().err
+
+
+def test_subtitle_options(counting, sounds, capsys):
+    long = str(sounds / "deep" / "c.ogg")
+    assert main(["transcribe", long, "-f", "vtt", "--word-times", "--line-length", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "<00:00:01.000>2초" in out and "1초 " not in out
+    assert main(["transcribe", long, "--word-times"]) == 2
+    assert main(["transcribe", long, "--line-length", "9"]) == 2
+    assert main(["transcribe", long, "-f", "srt", "--reading-speed", "0"]) == 2
 
 
 def test_sounds_that_differ_by_suffix_alone_keep_it(counting, sounds, tmp_path):

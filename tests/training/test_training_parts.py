@@ -241,7 +241,7 @@ def digit_examples() -> list[Example]:
     from asr.features import Mfcc, MfccConfig
     from asr.hangul.phones import PHONES
 
-    aligner = load_aligner("ko")
+    aligner = load_aligner("ko-kaldi")
     samples = shipped("samples")
     mfcc = Mfcc(MfccConfig())
     made = []

@@ -174,7 +174,8 @@ class Bench:
         self.vocabulary: Vocabulary = self.free_decoder.lm.vocabulary
         self.score_folder: Path | None = args.scores
         self.recordings: dict[tuple[str, str], list[Recording]] = {}
-        for corpus in CORPUS_FOLDERS:
+        self.corpora: list[str] = args.corpora
+        for corpus in self.corpora:
             for split in args.split:
                 for utterance in load_split(args.root, corpus, split):
                     text = read_aloud(utterance.transcript)
@@ -193,7 +194,7 @@ class Bench:
         """One random grammar of a condition, half of its sentences from each corpus."""
         corpus_of: dict[str, str] = {}
         by_corpus = []
-        for corpus in CORPUS_FOLDERS:
+        for corpus in self.corpora:
             texts = sorted(text for name, text in self.recordings if name == corpus)
             rng.shuffle(texts)
             by_corpus.append(texts)
@@ -324,12 +325,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--root", type=Path, required=True, help="folder with splits.json")
     parser.add_argument("--split", nargs="+", choices=["train", "dev", "test"], required=True)
     parser.add_argument("--model", default="ko-kaldi", help="model name or bundle folder")
+    parser.add_argument("--corpora", nargs="+", choices=[*CORPUS_FOLDERS],
+                        default=[*CORPUS_FOLDERS], help="of which grammars and speech are")
     parser.add_argument("--grammars", type=int, default=2, help="random grammars a condition")
     parser.add_argument("--conditions", nargs="+", choices=list(CONDITIONS), default=[*CONDITIONS])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scores", type=Path, help="folder with acoustic scores, if at hand")
     parser.add_argument("--trials", type=Path, help="keep the recognised trials here; reuse them")
     parser.add_argument("--fit", action="store_true", help="calibrate RejectConfig")
+    parser.add_argument("--calibration", type=Path, help="write what --fit found here, as JSON")
     parser.add_argument("--features", nargs="+", choices=FEATURES, default=[*FEATURES])
     parser.add_argument("--output", type=Path, help="write all figures here as JSON")
     return parser.parse_args()
@@ -362,6 +366,9 @@ def benchmark(args: argparse.Namespace) -> None:
     if args.fit:
         config = fit(trials, tuple(FEATURES.index(name) for name in args.features))
         print(config)
+        if args.calibration:
+            text = json.dumps({"reject": asdict(config)}, indent=1)
+            args.calibration.write_text(text + "\n", encoding="utf-8")
     recordings = len({trial.id for trial in trials})
     print(f"{' '.join(args.split)}: {len(trials)} trials of {recordings} recordings")
     figures = report(trials, config)
