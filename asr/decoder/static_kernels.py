@@ -19,6 +19,20 @@ from typing import Any
 import numba as nb
 import numpy as np
 
+from asr.decoder.graph_rows import (
+    BEGINS,
+    COST,
+    FIRST,
+    LOOP,
+    LOOP_COST,
+    PAUSES,
+    PDF,
+    PDF_MASK,
+    SILENT,
+    TARGET,
+    UNIT,
+)  # fmt: skip
+from asr.decoder.growing import resolve
 from asr.decoder.prefetch import prefetch
 from asr.decoder.records import PAUSE
 from asr.decoder.selection import largest
@@ -43,32 +57,11 @@ from asr.decoder.static_records import (
 )
 
 NEGATIVE = -1e30
-#: Fields of a state's row: its first arc, its first arc that takes no frame, self-loop pdf, and (as
-#: float32) what a further frame costs.
-FIRST, SILENT, LOOP, LOOP_COST = range(4)
-#: Further fields of a graph that is composed as it is searched: the end of a state's arcs, its HCL
-#: state, its LM state, whether it is an exit. A target −1 − s is HCL state s, yet to be numbered.
-END, HCL, LM, EXIT = range(4, 8)
-#: Fields of an arc's row: target, cost (as float32), pdf of the target (with flags) or the target's
-#: level, unit.
-TARGET, COST, PDF, UNIT = range(4)
-PDF_MASK = (1 << 20) - 1
-BEGINS = 1 << 20  # flag of an arc on which a unit begins
-PAUSES = 1 << 21  # flag of an arc into a pause
 #: More records than the step along one arc may make.
 RECORDS_PER_ARC = 4
 #: How many tokens ahead memory is asked for.
 AHEAD = 12
 UNWRITTEN = -2
-
-
-HASH = 0x9E3779B97F4A7C15
-
-
-@nb.njit(cache=True, nogil=True, inline="always")
-def slot_of(key: Any, mask: Any) -> Any:
-    """Where a hash table is first looked into."""
-    return np.uintp((np.uint64(key) * np.uint64(HASH)) >> np.uint64(32)) & mask
 
 
 @nb.njit(cache=True, nogil=True)
@@ -231,48 +224,6 @@ def survivors(tokens: Any, side: int, count: int, options: Any) -> tuple[int, fl
 
 
 @nb.njit(cache=True, nogil=True)
-def resolve(growing: Any, states: Any, floats: Any, source: Any, target: Any) -> int:
-    """The number of HCL state ``target`` in the LM state of ``source``; −1 where there is no room.
-
-    growing: of a graph that is composed as it is searched (:mod:`asr.decoder.lazy_search`).
-    """
-    keys, numbers, filled = growing.keys, growing.numbers, growing.filled
-    lm_state = np.int64(states[source, LM])
-    key = (lm_state * len(growing.class_) + target) * 2
-    mask = np.uintp(len(keys) - 1)
-    slot = slot_of(key, mask)
-    while keys[slot] != -1 and keys[slot] != key:
-        slot = (slot + np.uintp(1)) & mask
-    if keys[slot] == key:
-        return int(numbers[slot])
-    number = filled[0]
-    if number >= len(states) or 2 * number > len(keys):
-        return -1
-    filled[0] += 1
-    keys[slot] = key
-    numbers[slot] = number
-    states[number, FIRST] = -1
-    states[number, HCL] = target
-    states[number, LM] = lm_state
-    states[number, EXIT] = 0
-    states[number, LOOP] = growing.loop[target]
-    floats[number, LOOP_COST] = growing.loop_cost[target]
-    group = growing.class_[target]
-    if group < 0:
-        growing.potential[number] = growing.root[lm_state]
-        return int(number)
-    low, high = np.intp(growing.ahead_begin[lm_state]), np.intp(growing.ahead_end[lm_state])
-    while low < high:
-        middle = (low + high) >> 1
-        if growing.which[middle] < group:
-            low = middle + 1
-        else:
-            high = middle
-    growing.potential[number] = growing.ahead[low]
-    return int(number)
-
-
-@nb.njit(cache=True, nogil=True)
 def step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) -> int:
     """Move all tokens along arcs that take the frame, to the other side; 0, or what ran full.
 
@@ -282,6 +233,10 @@ def step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) -
     other = 1 - side
     states, loop_costs = graph.states, graph.state_floats
     arcs, costs = graph.arcs, graph.arc_floats
+    growing = graph.growing
+    table, filled, lm, lm_floats = growing.table, growing.filled, growing.lm, growing.lm_floats
+    lexicon, lexicon_floats = growing.lexicon, growing.lexicon_floats
+    entries, entry_floats = growing.entries, growing.entry_floats
     place = tokens.place
     old_state, old_score, old_start = tokens.state[side], tokens.score[side], tokens.start[side]
     old_record, unit_of, source_of = tokens.record[side], tokens.unit[side], tokens.source[side]
@@ -339,7 +294,10 @@ def step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) -
                     continue
                 number = arcs[arc, TARGET]
                 if number < 0:
-                    number = resolve(graph.growing, states, loop_costs, state, -1 - number)
+                    number = resolve(
+                        table, filled, lexicon, lexicon_floats, lm, lm_floats, entries,
+                        entry_floats, states, loop_costs, state, -1 - number,
+                    )  # fmt: skip
                     if number < 0:
                         at[MADE] = made
                         return GRAPH_FULL

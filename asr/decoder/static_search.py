@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from asr.decoder import static_kernels as kernels
 from asr.decoder import static_records as trails
 from asr.decoder.config import DecoderConfig
+from asr.decoder.growing import Growing, not_growing
 from asr.decoder.language import UnitTable
 from asr.decoder.lattice import Endings, Lattice
 from asr.decoder.path import BestPath, checked_scores, timed_units, traced
@@ -25,29 +26,6 @@ from asr.graph.static_graph import Role, StaticGraph
 FIRST_RECORDS = 1 << 16
 FIRST_TOKENS = 1 << 13
 log = logging.getLogger(__name__)
-
-
-class Growing(NamedTuple):
-    """What numbers the states of a graph that is composed as it is searched; empty for others.
-
-    As in :class:`asr.decoder.lazy_kernels.Cache`, ``Lexicon`` and ``LmCosts``.
-    """
-
-    keys: NDArray[np.int64]
-    numbers: NDArray[np.int32]
-    filled: NDArray[np.int64]
-    potential: NDArray[np.float64]
-    class_: NDArray[np.int32]
-    loop: NDArray[np.int32]
-    loop_cost: NDArray[np.float32]
-    root: NDArray[np.float64]
-    ahead_begin: NDArray[np.int32]
-    ahead_end: NDArray[np.int32]
-    which: NDArray[np.int32]
-    ahead: NDArray[np.float32]
-
-
-_NONE = Growing(*(np.zeros(1, dtype) for dtype in "qiqdiifdiiif"))
 
 
 class _Graph(NamedTuple):
@@ -62,7 +40,7 @@ class _Graph(NamedTuple):
     arc_floats: NDArray[np.float32]
     end_row: int = 1
     end_field: int = kernels.FIRST
-    growing: Growing = _NONE
+    growing: Growing = not_growing()
 
 
 class _Options(NamedTuple):
