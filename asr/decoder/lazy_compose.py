@@ -3,8 +3,9 @@
 What :func:`asr.graph.static_kernels.compose` does for all states at once, with the same states,
 costs and order of arcs. A state that is expanded has its arcs for good.
 
-What one step needs lies side by side, in rows that fill half a cache line: a new state waits for
-memory more than for anything else.
+What one step needs lies side by side, in rows that fill half a cache line, and the memory of all
+new states of a frame is asked for before the first is expanded: a new state waits for memory more
+than for anything else.
 """
 
 from __future__ import annotations
@@ -67,9 +68,10 @@ PAUSE, SPELLING, BETWEEN = int(Role.PAUSE), int(Role.SPELLING), int(Role.BETWEEN
 class Lexicon(NamedTuple):
     """HCL as the composition reads it.
 
-    states: int32 [S, 8] and arcs: int32 [A, 4], fields as in :mod:`asr.decoder.graph_rows`; the same memory as
-    float32 beside them. key: int32 [A], the arcs' ``KEY`` alone, ascending within each kind of arc
-    of a state. class_begin: int64 [V + 1] and class_of: int32, the classes that each unit is in.
+    states: int32 [S, 8] and arcs: int32 [A, 4], fields as in :mod:`asr.decoder.graph_rows`; the
+    same memory as float32 beside them. key: int32 [A], the arcs' ``KEY`` alone, ascending within
+    each kind of arc of a state. class_begin: int64 [V + 1] and class_of: int32, the classes that
+    each unit is in.
     """
 
     states: NDArray[np.int32]
@@ -82,7 +84,10 @@ class Lexicon(NamedTuple):
 
 
 class LmArcs(NamedTuple):
-    """The arcs of a language model: int32 [A, 4], fields as in :mod:`asr.decoder.graph_rows`, and as float32."""
+    """The arcs of a language model: int32 [A, 4], fields as in :mod:`asr.decoder.graph_rows`.
+
+    floats: the same memory as float32.
+    """
 
     arcs: NDArray[np.int32]
     floats: NDArray[np.float32]
@@ -129,7 +134,7 @@ def _lower_key(keys: Any, low: Any, high: Any, wanted: Any) -> Any:
 @nb.njit(cache=True, nogil=True)
 def _list_ahead(
     lm: Any, word: Any, word_cost: Any, class_begin: Any, class_of: Any, entries: Any,
-    entry_costs: Any, best: Any, stamp: Any, state: int, first: int,
+    entry_costs: Any, best: Any, stamp: Any, state: Any, first: Any,
 ) -> int:  # fmt: skip
     """List the best costs of an LM state's units by class, from ``first`` on; where they end."""
     count = first
@@ -208,19 +213,19 @@ def _pick(
                 count += one
             arc += 1
     if not leaves:
-        for arc in range(out, label):
-            picked[count] = arc
+        for other in range(out, label):
+            picked[count] = other
             values[count] = lm_costs[lm_state, ROOT]
             count += one
     if label < last:
         place, end = np.int64(lm[lm_state, BEGIN]), np.int64(lm[lm_state, BEYOND])
-        for arc in range(label, last):
-            wanted = keys[np.uintp(arc)]
+        for labelled in range(label, last):
+            wanted = keys[np.uintp(labelled)]
             place = lower_near(word, place, end, wanted)
             if place == end:
                 break
             if word[np.uintp(place), WORD] == wanted:
-                picked[count] = arc
+                picked[count] = labelled
                 listed[count] = place
                 values[count] = word_cost[np.uintp(place), NEXT_ROOT]
                 count += one
@@ -230,7 +235,7 @@ def _pick(
 @nb.njit(cache=True, nogil=True)
 def _back_off(
     hcl_states: Any, keys: Any, lm: Any, lm_costs: Any, entries: Any, hcl: Any, lm_state: Any
-) -> tuple[int, float]:
+) -> Any:
     """The next LM state down that lists anything which begins in the HCL state, and the cost."""
     first, out = np.int64(hcl_states[hcl, ARC]), np.int64(hcl_states[hcl, OUT])
     cost = np.float64(lm_costs[lm_state, BACKOFF_COST])
@@ -240,10 +245,10 @@ def _back_off(
         for arc in range(first, out):
             found = lower(entries, begin, end, keys[np.uintp(arc)])
             if found < end and entries[np.uintp(found), 0] == keys[np.uintp(arc)]:
-                return int(state), float(cost)
+                return np.int64(state), cost
         cost += np.float64(lm_costs[state, BACKOFF_COST])
         state = np.uintp(lm[state, BACKOFF])
-    return int(state), float(cost)
+    return np.int64(state), cost
 
 
 @nb.njit(cache=True, nogil=True)

@@ -85,7 +85,7 @@ class LazyDecoder:
 
     def give_back(self, cache: Cache) -> None:
         """Keep what an utterance made for the next."""
-        if sum(array.nbytes for array in cache) <= self._most_bytes:
+        if _nbytes(cache) <= self._most_bytes:
             with self._lock:
                 self._idle.append(cache)
 
@@ -94,6 +94,13 @@ class LazyDecoder:
         """How many states the caches hold that no search has."""
         with self._lock:
             return sum(int(cache.filled[rows.STATES]) for cache in self._idle)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of lexicon and language model, and of the caches that no search has."""
+        with self._lock:
+            kept = sum(map(_nbytes, self._idle))
+        return _nbytes(self.lexicon) + _nbytes(self.lm_arcs) + self.lm_rows.nbytes + kept
 
     def _empty(self) -> Cache:
         states = np.zeros((FIRST_STATES, 8), np.int32)
@@ -188,6 +195,11 @@ class LazySearch(StaticSearch):
             lazy.final, lazy.lm_arcs, self._cache, lazy.eos, lazy.eos_bonus, states, cost
         )
         return cost
+
+
+def _nbytes(arrays: tuple[NDArray[Any], ...]) -> int:
+    """Memory of arrays, views of the same memory counted once."""
+    return sum({array.ctypes.data: array.nbytes for array in arrays}.values())
 
 
 def _lexicon(hcl: HclGraph, units: int) -> tuple[Lexicon, int]:
