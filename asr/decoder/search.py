@@ -34,6 +34,7 @@ from asr.decoder.ends import endings
 from asr.decoder.language import Language, UnitTable, UserWords
 from asr.decoder.lattice import Endings, Lattice
 from asr.decoder.path import BestPath, DecodedUnit, checked_scores, timed_units, traced
+from asr.decoder.recombine import LM_BITS, STATE_BITS
 from asr.decoder.records import (
     PREVIOUS,
     SAID,
@@ -86,8 +87,8 @@ class Decoder:
         words = self.language.units
         if graph.arc_unit.size and int(graph.arc_unit.max()) >= len(words):
             raise ModelError("the graph has units that the language model lacks; build it again")
-        _check_size("graph", len(graph.kind), kernels.STATE_BITS)
-        _check_size("language model", lm.states, kernels.LM_BITS)
+        _check_size("graph", len(graph.kind), STATE_BITS)
+        _check_size("language model", lm.states, LM_BITS)
         self.unit_table = UnitTable.of(words)
         self.initial = np.array([word.startswith(EOJEOL_MARK) for word in words])
         self.graph_start = int(graph.start[0])
@@ -117,7 +118,7 @@ class Decoder:
         """
         if lm.vocabulary.units != self.words:
             raise ModelError("the other language model has other units; build a graph for it")
-        _check_size("other language model", lm.states, kernels.LM_BITS)
+        _check_size("other language model", lm.states, LM_BITS)
         other = copy.copy(self)
         other.lm, other.language = lm, Language.of(lm, lookahead, row)
         other._ahead = state_ahead(self.hcl, lm)

@@ -19,6 +19,20 @@ from typing import Any
 import numba as nb
 import numpy as np
 
+from asr.decoder.graph_rows import (
+    BEGINS,
+    COST,
+    FIRST,
+    LOOP,
+    LOOP_COST,
+    PAUSES,
+    PDF,
+    PDF_MASK,
+    SILENT,
+    TARGET,
+    UNIT,
+)  # fmt: skip
+from asr.decoder.growing import resolve
 from asr.decoder.prefetch import prefetch
 from asr.decoder.records import PAUSE
 from asr.decoder.selection import largest
@@ -27,10 +41,14 @@ from asr.decoder.static_records import (
     EMITTING,
     FRAME,
     FULL,
+    GRAPH_FULL,
+    LEVEL,
     MADE,
+    NEEDS_ARCS,
     RECORDS_FULL,
     ROW,
     SIDE,
+    TOKEN,
     TOKENS_FULL,
     alike,
     holds,
@@ -39,15 +57,6 @@ from asr.decoder.static_records import (
 )
 
 NEGATIVE = -1e30
-#: Fields of a state's row: its first arc, its first arc that takes no frame, self-loop pdf, and (as
-#: float32) what a further frame costs.
-FIRST, SILENT, LOOP, LOOP_COST = range(4)
-#: Fields of an arc's row: target, cost (as float32), pdf of the target (with flags) or the target's
-#: level, unit.
-TARGET, COST, PDF, UNIT = range(4)
-PDF_MASK = (1 << 20) - 1
-BEGINS = 1 << 20  # flag of an arc on which a unit begins
-PAUSES = 1 << 21  # flag of an arc into a pause
 #: More records than the step along one arc may make.
 RECORDS_PER_ARC = 4
 #: How many tokens ahead memory is asked for.
@@ -73,7 +82,8 @@ def close(
 ) -> int:
     """Follow arcs that take no frame from the tokens on ``side``; 0, or what ran full.
 
-    at: ``EMITTING`` tokens are there before; ``COUNT`` and ``MADE`` are set.
+    at: ``EMITTING`` tokens are there before; ``COUNT`` and ``MADE`` are set. At a state whose
+    arcs are yet to be composed (its first one is negative) it stops, to be called again.
     """
     states, arcs, costs = graph.states, graph.arcs, graph.arc_floats
     place, heads = tokens.place, tokens.heads
@@ -85,10 +95,15 @@ def close(
     last_room = len(losses) - RECORDS_PER_ARC
     room = len(state_of)
     emitting, made = at[EMITTING], at[MADE]
+    end_row, end_field = np.uintp(graph.end_row), np.uintp(graph.end_field)
     count = emitting
-    heads[:] = -1
     level = -1
     i: Any = 0
+    if at[LEVEL] > 0:
+        level, i, count = at[LEVEL] - 2, np.intp(at[TOKEN]), at[COUNT]
+        at[LEVEL] = 0
+    else:
+        heads[:] = -1
     while True:
         if level < 0:  # first the emitting tokens, then level after level
             if i == emitting:
@@ -104,7 +119,10 @@ def close(
             i = np.intp(heads[level])
             continue
         state = np.uintp(state_of[i])
-        arc, last = np.uintp(states[state, SILENT]), np.uintp(states[state + np.uintp(1), FIRST])
+        if states[state, FIRST] < 0:
+            at[LEVEL], at[TOKEN], at[COUNT], at[MADE] = level + 2, i, count, made
+            return NEEDS_ARCS
+        arc, last = np.uintp(states[state, SILENT]), np.uintp(states[state + end_row, end_field])
         score = scores[i]
         while arc < last:
             new = score - costs[arc, COST]
@@ -181,7 +199,7 @@ def close(
 
 
 @nb.njit(cache=True, nogil=True)
-def _survivors(tokens: Any, side: int, count: int, options: Any) -> tuple[int, float]:
+def survivors(tokens: Any, side: int, count: int, options: Any) -> tuple[int, float]:
     """Drop the tokens outside the beam or beyond ``max_active``; how many stay, and the cutoff."""
     scores = tokens.score[side]
     best = NEGATIVE
@@ -206,7 +224,7 @@ def _survivors(tokens: Any, side: int, count: int, options: Any) -> tuple[int, f
 
 
 @nb.njit(cache=True, nogil=True)
-def _step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) -> int:
+def step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) -> int:
     """Move all tokens along arcs that take the frame, to the other side; 0, or what ran full.
 
     at: sets ``EMITTING`` (not yet pruned) and ``MADE``.
@@ -215,6 +233,10 @@ def _step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) 
     other = 1 - side
     states, loop_costs = graph.states, graph.state_floats
     arcs, costs = graph.arcs, graph.arc_floats
+    growing = graph.growing
+    table, filled, lm, lm_floats = growing.table, growing.filled, growing.lm, growing.lm_floats
+    lexicon, lexicon_floats = growing.lexicon, growing.lexicon_floats
+    entries, entry_floats = growing.entries, growing.entry_floats
     place = tokens.place
     old_state, old_score, old_start = tokens.state[side], tokens.score[side], tokens.start[side]
     old_record, unit_of, source_of = tokens.record[side], tokens.unit[side], tokens.source[side]
@@ -267,7 +289,20 @@ def _step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) 
                     break
                 flags = arcs[arc, PDF]
                 new = hope + row[np.uintp(flags & PDF_MASK)]
-                target = np.uintp(arcs[arc, TARGET])
+                if new <= bound:
+                    arc += np.uintp(1)
+                    continue
+                number = arcs[arc, TARGET]
+                if number < 0:
+                    number = resolve(
+                        table, filled, lexicon, lexicon_floats, lm, lm_floats, entries,
+                        entry_floats, states, loop_costs, state, -1 - number,
+                    )  # fmt: skip
+                    if number < 0:
+                        at[MADE] = made
+                        return GRAPH_FULL
+                    arcs[arc, TARGET] = number
+                target = np.uintp(number)
                 unit = arcs[arc, UNIT]
                 arc += np.uintp(1)
             if new <= bound:
@@ -341,10 +376,10 @@ def advance(graph: Any, options: Any, tokens: Any, trail: Any, loglikes: Any, at
     emitting = at[EMITTING]
     while at[ROW] < len(loglikes):
         emitting = at[EMITTING]
-        full = _step(graph, options, tokens, trail, loglikes[at[ROW]], at)
+        full = step(graph, options, tokens, trail, loglikes[at[ROW]], at)
         if full == 0:
             other = 1 - at[SIDE]
-            kept, cutoff = _survivors(tokens, other, at[EMITTING], options)
+            kept, cutoff = survivors(tokens, other, at[EMITTING], options)
             count, at[EMITTING] = at[COUNT], kept
             full = close(graph, options, tokens, trail, at, other, cutoff, at[FRAME] + 1)
             if full != 0:

@@ -14,9 +14,10 @@ import numpy as np
 from asr.decoder.records import OTHER, PREVIOUS, SAID, START, UNION
 
 #: Where a search stands: the next row of scores, the frame, its emitting tokens, all its tokens,
-#: the records made, which side of the token arrays holds the tokens, and what ran full.
-ROW, FRAME, EMITTING, COUNT, MADE, SIDE, FULL = range(7)
-RECORDS_FULL, TOKENS_FULL = 1, 2
+#: the records made, which side of the token arrays holds the tokens, what ran full; and where
+#: to go on along arcs that take no frame: level + 2 (0: from the beginning) and token.
+ROW, FRAME, EMITTING, COUNT, MADE, SIDE, FULL, LEVEL, TOKEN = range(9)
+RECORDS_FULL, TOKENS_FULL, NEEDS_ARCS, GRAPH_FULL = 1, 2, 3, 4
 #: How far down a union's better side an equal history is looked for.
 DEPTH = 4
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from asr.decoder import static_kernels as kernels
 from asr.decoder import static_records as trails
 from asr.decoder.config import DecoderConfig
+from asr.decoder.growing import Growing, not_growing
 from asr.decoder.language import UnitTable
 from asr.decoder.lattice import Endings, Lattice
 from asr.decoder.path import BestPath, checked_scores, timed_units, traced
@@ -29,13 +30,17 @@ log = logging.getLogger(__name__)
 
 class _Graph(NamedTuple):
     """states: int32 [S + 1, 4], arcs: int32 [A, 4], fields as numbered in the kernels; the same
-    memory as float32 beside them.
+    memory as float32 beside them. The arcs of state s end where field ``end_field`` of row
+    s + ``end_row`` says.
     """
 
     states: NDArray[np.int32]
     state_floats: NDArray[np.float32]
     arcs: NDArray[np.int32]
     arc_floats: NDArray[np.float32]
+    end_row: int = 1
+    end_field: int = kernels.FIRST
+    growing: Growing = not_growing()
 
 
 class _Options(NamedTuple):
@@ -109,27 +114,31 @@ class StaticSearch:
 
     def __init__(self, decoder: StaticDecoder, config: DecoderConfig) -> None:
         self._decoder = decoder
+        self._graph = decoder._graph
+        place = np.zeros(len(decoder.final_cost), np.int32)
+        self._prepare(config, place, decoder._levels, decoder.unit_table)
+        self._begin()
+
+    def _prepare(
+        self, config: DecoderConfig, place: NDArray[np.int32], levels: int, table: UnitTable
+    ) -> None:
         self._config = config
+        self._unit_table = table
         lattice_beam = float(config.lattice_beam)
         self._options = _Options(float(config.beam), config.max_active, lattice_beam or -1.0)
-        self._tokens = _new_tokens(
-            FIRST_TOKENS,
-            np.zeros(len(decoder.final_cost), np.int32),
-            np.zeros(decoder._levels, np.int32),
-        )
+        self._tokens = _new_tokens(FIRST_TOKENS, place, np.zeros(levels, np.int32))
         self._trail = _Trail(
             np.empty((FIRST_RECORDS, 4), np.int32), np.empty(FIRST_RECORDS, np.float32)
         )
-        self._at = np.zeros(7, np.int64)
+        self._at = np.zeros(9, np.int64)
         self._collected = -1
-        self._begin()
 
     def _begin(self) -> None:
         tokens, at = self._tokens, self._at
         tokens.state[0, 0] = self._decoder.start
         tokens.record[0, 0] = tokens.unit[0, 0] = -1
         at[trails.EMITTING] = 1
-        graph, options = self._decoder._graph, self._options
+        graph, options = self._graph, self._options
         while full := kernels.close(
             graph, options, self._tokens, self._trail, at, 0, -options.beam, 0
         ):
@@ -151,9 +160,7 @@ class StaticSearch:
         at = self._at
         at[trails.ROW] = 0
         while at[trails.ROW] < len(scores):
-            kernels.advance(
-                self._decoder._graph, self._options, self._tokens, self._trail, scores, at
-            )
+            kernels.advance(self._graph, self._options, self._tokens, self._trail, scores, at)
             if at[trails.FULL]:
                 self._make_room(int(at[trails.FULL]))
                 at[trails.FULL] = 0
@@ -176,7 +183,7 @@ class StaticSearch:
             return BestPath((), -math.inf, False)
         best = int(np.argmax(endings.score))
         steps = traced(self._trail.records, int(endings.record[best]))
-        units = timed_units(steps, self.frames, self._decoder.units)
+        units = timed_units(steps, self.frames, self._unit_table.units)
         return BestPath(units, float(endings.score[best]), complete)
 
     def lattice(self) -> Lattice | None:
@@ -194,7 +201,7 @@ class StaticSearch:
             made,
             endings,
             self.frames,
-            self._decoder.unit_table,
+            self._unit_table,
             0.0,
             self._config.lattice_beam,
             complete,
@@ -207,12 +214,15 @@ class StaticSearch:
         side, count = int(self._at[trails.SIDE]), self.active
         score = self._tokens.score[side, :count].copy()
         record = self._tokens.record[side, :count].copy()
-        cost = self._decoder.final_cost[self._tokens.state[side, :count]]
+        cost = self._final_cost(self._tokens.state[side, :count])
         final = np.isfinite(cost)
         complete = bool(final.any())
         if complete:
             score, record = score[final] - cost[final], record[final]
         return Endings(record, score, np.zeros(len(score), np.float32)), complete
+
+    def _final_cost(self, states: NDArray[np.int32]) -> NDArray[np.floating]:
+        return self._decoder.final_cost[states]
 
 
 def _packed(graph: StaticGraph) -> tuple[_Graph, int]:

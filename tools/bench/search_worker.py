@@ -2,6 +2,7 @@
 
     python search_worker.py static GRAPH.npz SCORES.npz
     python search_worker.py on-the-fly GRAPH.npz SCORES.npz SMALL.lm OPTIONS
+    python search_worker.py lazy GRAPH.npz SCORES.npz SMALL.lm OPTIONS
 
 GRAPH.npz holds the arrays of a StaticGraph or of an HclGraph; OPTIONS are those of DecoderConfig as
 JSON (in a static graph they are already).
@@ -23,11 +24,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from worker_process import peak_bytes, serve
 
 from asr.decoder.config import DecoderConfig
+from asr.decoder.lazy_search import LazyDecoder
 from asr.decoder.search import Decoder
 from asr.decoder.static_search import StaticDecoder
 from asr.graph.hcl import HclGraph
 from asr.graph.static_graph import StaticGraph
 from asr.lm.binary import load_model
+
+MOST_CACHED = 1 << 40
+"""Bytes: no cache is thrown away while it is measured."""
 
 
 class Worker:
@@ -39,11 +44,16 @@ class Worker:
         with np.load(graph) as arrays:
             tensors = dict(arrays)
         self.options: dict[str, Any] = json.loads(options)
-        self.decoder: StaticDecoder | Decoder
+        self.decoder: StaticDecoder | Decoder | LazyDecoder
         if kind == "static":
             static = static_graph(tensors)
             self.decoder = StaticDecoder(static)
             self.graph_bytes = self.decoder.nbytes
+        elif kind == "lazy":
+            weights = DecoderConfig(**self.options)
+            hcl = HclGraph.from_tensors(tensors)
+            self.decoder = LazyDecoder(hcl, load_model(lm), weights, MOST_CACHED)
+            self.graph_bytes = 0
         else:
             model = load_model(lm)
             self.decoder = Decoder(HclGraph.from_tensors(tensors), model)
@@ -86,6 +96,8 @@ class Worker:
 
     def memory(self) -> dict[str, Any]:
         """Peak resident bytes of the process, and those of graph and language model."""
+        if isinstance(self.decoder, LazyDecoder):
+            self.graph_bytes = self.decoder.nbytes
         return {"peak": peak_bytes(), "graph": self.graph_bytes}
 
     def _config(self, beam: float, max_active: int, lattice_beam: float) -> DecoderConfig:
