@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from asr.atomic import replaced_file
 from asr.errors import AsrError, DataError, ModelError
 from asr.progress import Progress
+from asr.tensor_file import read_tensors, write_tensors
 from asr.training.batch import Batch
 from asr.training.checkpoint import (
     Checkpoint,
@@ -209,7 +209,7 @@ class Run:
         step, metrics = self._choose_weights()
         self._network.eval()
         if self._journal is not None:
-            self._write(FINAL_FILE, tensor_bytes(self._network.state_dict()))
+            self._write_weights(FINAL_FILE)
             self._journal.draw()
             self._progress(1.0, "trained")
         why = f" early: {self.stopped}" if self.stopped else ""
@@ -258,7 +258,7 @@ class Run:
         else:
             better = judge.judge(self._config, values, counters.step)
         if better and self._world.writes:
-            self._write(BEST_FILE, tensor_bytes(self._network.state_dict()))
+            self._write_weights(BEST_FILE)
         if average is not None:
             average.swap()
         if self._journal is not None:
@@ -305,7 +305,8 @@ class Run:
 
     def _read_best(self) -> dict[str, Tensor]:
         try:
-            return bytes_tensors((self._folder / BEST_FILE).read_bytes())
+            arrays = read_tensors(self._folder / BEST_FILE)
+            return {name: torch.from_numpy(array) for name, array in arrays.items()}
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"{self._folder / BEST_FILE} cannot be read ({error}): the last weights are in "
@@ -331,9 +332,11 @@ class Run:
                 keep,
             )
 
-    def _write(self, name: str, data: bytes) -> None:
-        with full_disk_explained(self._folder), replaced_file(self._folder / name, "wb") as file:
-            file.write(data)
+    def _write_weights(self, name: str) -> None:
+        weights = self._network.state_dict()
+        arrays = {key: tensor.detach().cpu().numpy() for key, tensor in weights.items()}
+        with full_disk_explained(self._folder):
+            write_tensors(self._folder / name, arrays, checksum=True)
 
     def _note(self, text: str) -> None:
         if self._journal is not None:

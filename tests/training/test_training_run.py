@@ -236,6 +236,25 @@ def test_the_best_weights_are_kept_unless_another_corpus_is_forgotten(tmp_path: 
     assert not torch.equal(weights[20], weights[40])
 
 
+def test_damaged_best_weights_are_not_taken_for_whole_ones(tmp_path: Path) -> None:
+    values = iter([3.0, 2.0, 2.5, 2.0, 2.6, 2.7])
+
+    def go_on(steps: int):
+        config = TrainConfig.from_json({**CONFIG.to_json(), "watch": "dev/x", "steps": steps})
+        dev = {"dev": lambda network: {"x": next(values)}}
+        return train(Tdnnf(SIZE), Slowly(), MemoryBatches(examples(), 200), dev, config, tmp_path)
+
+    assert go_on(20).chosen_step == 10
+    best = tmp_path / "best.safetensors"
+    content = bytearray(best.read_bytes())
+    content[-1] ^= 1
+    best.write_bytes(content)
+    with pytest.raises(ModelError, match=r"best.safetensors cannot be read .*checksum differs"):
+        go_on(30)
+    found = read_latest(tmp_path / "checkpoints")
+    assert found is not None and found.step == 30  # what was learnt is there
+
+
 def test_training_stops_when_nothing_gets_better(tmp_path: Path) -> None:
     values = iter([3.0, 2.0, 2.5, 2.6, 2.7, 2.0])
     config = TrainConfig.from_json({**CONFIG.to_json(), "watch": "dev/x", "patience": 2})
