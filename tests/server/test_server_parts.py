@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -189,6 +190,25 @@ def test_a_worker_is_kept_for_live_streams_while_there_are_any() -> None:
         return counts
 
     assert asyncio.run(scenario()) == [1, 2]
+
+
+def test_streams_that_run_together_are_more_than_the_workers_and_uploads_are_not() -> None:
+    async def scenario() -> int:
+        pool = WorkPool(1, 5, batch=3)
+        together = threading.Barrier(3)  # each waits for two others
+        await asyncio.gather(*(pool.run_live(lambda: together.wait(20)) for _ in range(3)))
+        alone = threading.Lock()
+
+        def step() -> bool:
+            with alone:
+                time.sleep(0.02)
+                return pool._uploads_running == 1
+
+        steps = await asyncio.gather(*(pool.run_upload(step) for _ in range(3)))
+        pool.close()
+        return sum(steps)
+
+    assert asyncio.run(scenario()) == 3
 
 
 def test_a_failing_step_fails_alone() -> None:

@@ -163,7 +163,7 @@ def test_the_command_stops_under_load(korean_model: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--port", "99999"], "cannot listen"),
+        (["--host", "203.0.113.1"], "cannot listen"),  # no address of this machine
         (["--jobs", "-1"], "jobs must be positive"),
         (["--certificate", "a.pem"], "need each other"),
         (["--certificate", "a.pem", "--private-key", "b.pem"], "no such file"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,19 @@ def test_a_recording_as_test_py_sends_it(
     assert {frozenset(word) for word in words} == {frozenset({"word", "start", "end", "conf"})}
     edges = [edge for word in words for edge in (word["start"], word["end"])]
     assert edges == sorted(edges) and edges[-1] < len(samples) / 16_000
+
+
+def test_streams_whose_network_runs_together_hear_the_same(
+    model: Model, samples: np.ndarray
+) -> None:
+    def heard(service: Running) -> list[dict[str, Any]]:
+        with connect(service.live) as client:
+            client.send('{"config": {"sample_rate": 16000}}')
+            return finals(client, samples, 16_000)
+
+    with running(model, jobs=1, batch=3) as service, ThreadPoolExecutor(3) as pool:
+        first, *others = pool.map(heard, [service] * 3)
+    assert first[0]["text"] and others == [first, first]
 
 
 def test_partial_texts_come_before_the_result(service: Running, samples: np.ndarray) -> None:

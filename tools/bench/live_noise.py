@@ -31,6 +31,7 @@ import asr  # noqa: E402
 from asr.data import CORPUS_FOLDERS, load_split  # noqa: E402
 from asr.errors import AsrError  # noqa: E402
 from asr.features.loudness import speech_power  # noqa: E402
+from asr.live import LiveConfig  # noqa: E402
 from asr.result import Word  # noqa: E402
 from asr.score import score  # noqa: E402
 
@@ -91,11 +92,11 @@ def scene(sounds: Sequence[Samples], kind: str, decibels: float, seed: int = 7) 
     return Scene(np.concatenate(pieces), tuple(spans))
 
 
-def heard(model: asr.Model, samples: Samples, live: bool) -> tuple[Word, ...]:
-    """The final words of the sound."""
-    if not live:
+def heard(model: asr.Model, samples: Samples, live: LiveConfig | None) -> tuple[Word, ...]:
+    """The final words of the sound, live or as a file."""
+    if live is None:
         return model.transcribe(samples, sample_rate=RATE).words
-    stream = model.stream(live=True)
+    stream = model.stream(live=live)
     for begin in range(0, len(samples), BLOCK):
         stream.accept(samples[begin : begin + BLOCK])
     return stream.finish().words
@@ -132,6 +133,8 @@ def main() -> int:
     parser.add_argument("--utterances", type=int, help="only the first N")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=[*KINDS])
     parser.add_argument("--decibels", type=float, default=0.0, help="above the speech")
+    parser.add_argument("--pad", type=float, default=LiveConfig().pad,
+                        help="seconds beside speech whose noises stay; many: all stay")
     parser.add_argument("--whole", action="store_true", help="also as a file, all at once")
     args = parser.parse_args()
     try:
@@ -148,10 +151,10 @@ def main() -> int:
           "|---|---|---|---|---|---|---|", flush=True)  # fmt: skip
     for kind in args.kinds:
         made = scene(sounds, kind, args.decibels)
-        for live in (True, False) if args.whole else (True,):
+        config = LiveConfig(pad=args.pad)
+        for live in (config, None) if args.whole else (config,):
             words = heard(model, made.samples, live)
-            how = "live" if live else "file"
-            print(f"| {kind} | {how} | {row(words, made, refs)}", flush=True)
+            print(f"| {kind} | {'live' if live else 'file'} | {row(words, made, refs)}", flush=True)
     return 0
 
 
