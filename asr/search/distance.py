@@ -201,5 +201,5 @@ def distance(graph: QueryGraph, entry: Phones, costs: Costs) -> float:
     entries, lengths = np.zeros((len(entry), LANES), np.uint8), np.zeros(LANES, np.int64)
     entries[:, 0], lengths[0] = entry, len(entry)
     best = np.empty(LANES, np.float32)
-    measure(*query, entries, lengths, FAR, *working_space(query), best)
+    measure(*query, entries, lengths, float(FAR), *working_space(query), best)
     return float(best[0]) / PER_NAT

@@ -192,7 +192,8 @@ def reliability(found: Sequence[SearchResult], targets: Sequence[Sequence[str]])
     right = np.array([is_right for _, is_right in pairs], float)
     bins = binned(scores, right, (0.0, 0.3, 0.6, 0.9, 1.01))
     told = [f"{given:.2f} → {true:.2f} ({count})" for given, true, count in bins]
-    before = np.interp(scores, *reversed(knots()))
+    raw, mapped = knots()
+    before = np.interp(scores, mapped, raw)
     errors = (expected_error(before, right), expected_error(scores, right))
     return (f"first hits, probability → right (how many): {', '.join(told)};\n"
             f"  expected calibration error {errors[1]:.3f}, before calibration {errors[0]:.3f}")
