@@ -34,7 +34,9 @@ _QUESTION = (
 )  # fmt: skip
 _EITHER = "야어아데지해"
 """Endings of everyday speech that are questions by their melody alone."""
-_SPEAKER = frozenset(["나", "나는", "난", "나도", "내", "내가", "저는", "저도", "제가", "우린", "우리"])
+_SPEAKER = frozenset((
+    "나", "나는", "난", "나도", "내", "내가", "저는", "저도", "제가", "우린", "우리",
+))  # fmt: skip
 """Who says one of these asks less often."""
 
 
