@@ -32,6 +32,12 @@ _QUESTION = (
     "뭐", "뭘", "무엇", "무슨", "어디", "누구", "누가", "언제", "왜", "어떻", "어떤", "어느", "몇",
     "얼마", "어쩌",
 )  # fmt: skip
+_EITHER = "야어아데지해"
+"""Endings of everyday speech that are questions by their melody alone."""
+_SPEAKER = frozenset((
+    "나", "나는", "난", "나도", "내", "내가", "저는", "저도", "제가", "우린", "우리",
+))  # fmt: skip
+"""Who says one of these asks less often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +49,17 @@ class PunctuationConfig:
         weight: nats that a second of pause more or less adds to the marks' scores.
         most: nats at most, either way.
         comma: nats by which a comma must be likelier than none; writers differ most in these.
+        asked: nats by which a question mark must be likelier after an ending that says nothing
+            (밥 먹었어), where no question word is in the sentence.
+        speaker: nats more, where its speaker is (내가 먹었어).
     """
 
     pause: float = 0.25
     weight: float = 4.0
     most: float = 2.0
     comma: float = 1.0
+    asked: float = 2.0
+    speaker: float = 1.0
 
     def evidence(self, pause: float) -> float:
         """Nats by which a pause makes a mark likelier."""
@@ -114,12 +125,21 @@ class Punctuator:
             if pause is not None:
                 scores[1:] += self._config.evidence(pause)
             scores[1] -= self._config.comma
+            scores[3] -= self._doubt(words[since : place + 1])
             if place + 1 == len(words):
                 scores[:2] = -np.inf
             found.append(MARKS[int(scores.argmax())])
             if found[-1] in STOPS:
                 since = place + 1
         return found
+
+    def _doubt(self, sentence: Sequence[str]) -> float:
+        """Nats by which a question mark behind a sentence is less likely than its words say."""
+        asked = any(word.startswith(_QUESTION) for word in sentence)
+        if asked or not sentence[-1].endswith(tuple(_EITHER)):
+            return 0.0
+        told = not _SPEAKER.isdisjoint(sentence[:-1])
+        return self._config.asked + self._config.speaker * told
 
     def text(self, text: str) -> str:
         """A text of Hangul and spaces with marks."""

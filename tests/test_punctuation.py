@@ -33,11 +33,27 @@ from asr.written.result import write_segment
         ("내일 비가 올까", "내일 비가 올까?"),
         ("비가 옵니다 우산을 가져가세요", "비가 옵니다. 우산을 가져가세요."),
         ("어디로 갈까요 저는 산이 좋습니다", "어디로 갈까요? 저는 산이 좋습니다."),
+        ("그 사람은 정말 좋은 사람이야", "그 사람은 정말 좋은 사람이야."),
+        ("나도 어제 그 영화를 봤어", "나도 어제 그 영화를 봤어."),
+        ("이건 내 거야", "이건 내 거야."),
+        ("이게 뭐야", "이게 뭐야?"),
+        ("너 어디야", "너 어디야?"),
         ("", ""),
     ],
 )
 def test_plain_sentences(text: str, wanted: str) -> None:
     assert punctuator().text(text) == wanted
+
+
+def test_an_ending_that_says_nothing_needs_more_for_a_question() -> None:
+    """Nothing but the word 먹었어 speaks for "?": who is there decides."""
+    weights = np.zeros((BUCKETS, len(MARKS)))
+    word = features(["먹었어"], 0, 0)[5]
+    weights[word, 3] = 2.5
+    marks = Punctuator(weights, PunctuationConfig(asked=2.0, speaker=1.0))
+    assert marks.marks(["밥", "먹었어"]) == ["", "?"]
+    assert marks.marks(["내가", "먹었어"])[-1] == "."
+    assert marks.marks(["내가", "뭘", "먹었어"])[-1] == "?"
 
 
 words = st.lists(st.text("가나다라마요까니", min_size=1, max_size=4), max_size=12)

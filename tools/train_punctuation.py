@@ -5,7 +5,8 @@
         --casual ../shared/text/nsmc_movie_reviews.txt.xz
 
 Every line is a sentence; one to four that follow each other are read as if one person said them.
-Of --casual, only lines that have one mark, at their end: all questions, and as many others.
+Of --casual, only lines that have one mark, at their end: all questions, and STATEMENTS others for
+each; a fiftieth of all such lines is held back and scored by itself, statements as they come.
 Multinomial logistic regression on hashed features, Adagrad, a fiftieth of the lines held back. With
 --script ROOT, the marks of EmotionTTS' scripts (dev, then test) are the second test.
 """
@@ -18,10 +19,12 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import numba as nb  # noqa: E402
 import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
@@ -36,6 +39,9 @@ Marked = list[tuple[str, str]]
 """Eojeol and the marks behind them."""
 MOST = 40
 """Eojeol of a sentence, at most."""
+STATEMENTS = 2
+"""For each casual question. As many as questions made every -야, -어 and -데 one; as many as there
+are in reviews, hardly any."""
 _MARK = re.compile(r"([,.?!…]*)$")
 _OTHER = re.compile(r"[^가-힣A-Za-z0-9 ,.?!…]")
 
@@ -58,18 +64,19 @@ def marked(line: str) -> Marked | None:
     return words
 
 
-def casual(lines: Iterable[str], rng: random.Random) -> list[Marked]:
-    """Sentences with one mark: all questions, and as many statements."""
+def casual(lines: Iterable[str], rng: random.Random) -> tuple[list[Marked], list[Marked]]:
+    """Sentences with one mark: questions and STATEMENTS for each; and some, as they come."""
     kept: dict[str, list[Marked]] = {".": [], "?": []}
     for line in lines:
         if line.endswith(STOPS) and not re.search(r"[,.?!…ㄱ-ㅣ]", line[:-1]):
             sentence = marked(line)
             if sentence:
                 kept[sentence[-1][1]].append(sentence)
-    count = min(map(len, kept.values()))
-    both = [one for some in kept.values() for one in rng.sample(some, count)]
+    held = [one for some in kept.values() for one in some[::50]]
+    asked, said = ([one for n, one in enumerate(kept[mark]) if n % 50] for mark in "?.")
+    both = asked + rng.sample(said, min(len(said), STATEMENTS * len(asked)))
     rng.shuffle(both)
-    return both
+    return both, held
 
 
 def paragraphs(sentences: Sequence[Marked], rng: random.Random) -> Iterator[Marked]:
@@ -88,24 +95,38 @@ def train(sentences: Sequence[Marked], epochs: int, rng: random.Random) -> NDArr
     for epoch in range(epochs):
         texts = list(paragraphs(sentences, rng))
         rng.shuffle(texts)
-        loss, gaps = 0.0, 0
+        seen, begin, wanted = [], [0], []
         for text in texts:
             words, since = [word for word, _ in text], 0
             for place, (_, mark) in enumerate(text):
-                seen = features(words, place, since)
-                scores = weights[seen].sum(axis=0)
-                chances = np.exp(scores - scores.max())
-                chances /= chances.sum()
-                wanted = MARKS.index(mark)
-                loss, gaps = loss - float(np.log(chances[wanted] + 1e-9)), gaps + 1
-                slope = chances.astype(np.float32)
-                slope[wanted] -= 1.0
-                squares[seen] += slope**2
-                weights[seen] -= 0.15 * slope / np.sqrt(squares[seen])
+                seen += features(words, place, since)
+                begin.append(len(seen))
+                wanted.append(MARKS.index(mark))
                 if mark in STOPS:
                     since = place + 1
-        print(f"epoch {epoch + 1}: {loss / gaps:.4f} nats a gap", flush=True)
+        loss = _adagrad(
+            np.array(seen, np.int32), np.array(begin), np.array(wanted), weights, squares
+        )
+        print(f"epoch {epoch + 1}: {loss / len(wanted):.4f} nats a gap", flush=True)
     return weights
+
+
+@nb.njit(cache=True)
+def _adagrad(seen: Any, begin: Any, wanted: Any, weights: Any, squares: Any) -> float:
+    """One pass over gaps, whose features are ``seen[begin[gap] : begin[gap + 1]]``."""
+    loss = 0.0
+    for gap in range(len(wanted)):
+        scores = np.zeros(weights.shape[1], np.float32)
+        for feature in seen[begin[gap] : begin[gap + 1]]:
+            scores += weights[feature]
+        slope = np.exp(scores - scores.max())
+        slope /= slope.sum()
+        loss -= np.log(slope[wanted[gap]] + 1e-9)
+        slope[wanted[gap]] -= 1.0
+        for feature in seen[begin[gap] : begin[gap + 1]]:
+            squares[feature] += slope**2
+            weights[feature] -= 0.15 * slope / np.sqrt(squares[feature])
+    return loss
 
 
 def report(name: str, texts: Iterable[Marked], punctuator: Punctuator) -> None:
@@ -144,12 +165,15 @@ def main() -> int:
         else:
             lines = [list(read_lines(path)) for path in args.text]
             kept = [[one for one in map(marked, some) if one] for some in lines]
-            kept += [casual(read_lines(path), random.Random(3)) for path in args.casual]
+            chats = [casual(read_lines(path), random.Random(3)) for path in args.casual]
             held = [one for some in kept for one in some[::50]]
             seen = [one for some in kept for number, one in enumerate(some) if number % 50]
+            seen += [one for some, _ in chats for one in some]
             weights = train(seen, args.epochs, random.Random(1))
             punctuator = Punctuator(weights.astype(np.float16))
             report("held back", paragraphs(held, random.Random(2)), punctuator)
+            for _, apart in chats:
+                report("held back, casual", apart, punctuator)
             if args.output:
                 array = {"weights": weights.astype(np.float16)}
                 write_tensors(args.output / "ko.safetensors", array)

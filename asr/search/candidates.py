@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.search.costs import Costs
-from asr.search.distance import PER_NAT, Prepared, measure, prepare
+from asr.search.distance import LANES, PER_NAT, Prepared, measure, prepare, working_space
 from asr.search.grams import GRAM, count_shared, gram_codes
 from asr.search.index import Index
 from asr.search.query_graph import QueryGraph
@@ -66,12 +66,10 @@ def _measured(
     count: int,
     floor: float,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    begin = index.forms.begin
-    longest = int((begin[order + 1] - begin[order]).max(initial=0))
-    rows = np.empty((query.nodes, longest + 1), np.int32)
+    forms = index.forms
     found: tuple[NDArray[np.int32], NDArray[np.float32]] = _measure_all(
-        order, worth, index.forms.entry, begin, index.forms.phones, *query, rows, count,
-        floor,
+        order, worth, forms.entry, forms.begin, forms.phones, *query, *working_space(query),
+        count, floor,
     )  # fmt: skip
     return found
 
@@ -150,35 +148,51 @@ def _in_order(bins: Any, most: int) -> Any:
 def _measure_all(
     order: Any, worth: Any, entries: Any, begin: Any, phones: Any,
     source: Any, target: Any, nodes: int, start: Any, end: Any, join: Any, insert: Any,
-    substitute: Any, delete: Any, rows: Any, count: int, floor: float,
+    substitute: Any, delete: Any, cells: Any, ends: Any, count: int, floor: float,
 ) -> Any:  # fmt: skip
     """The best ``count`` entries among forms: the form and the score of each."""
     best_form = np.empty(count, np.int32)
     best = np.empty(count, np.float32)
-    found, worst = 0, floor
+    longest = 0
     for form in order:
-        if worth[form] <= worst:
-            continue
-        distance = measure(
+        longest = max(longest, begin[form + 1] - begin[form])
+    columns = np.zeros((longest, LANES), np.uint8)
+    lengths, lane_form = np.zeros(LANES, np.int64), np.zeros(LANES, np.int32)
+    distance = np.empty(LANES, np.float32)
+    found, worst, place = 0, np.float32(floor), 0
+    while place < len(order):
+        filled, most = 0, np.float32(0.0)
+        lengths[:] = 0
+        while place < len(order) and filled < LANES:
+            form = order[place]
+            place += 1
+            if worth[form] > worst:
+                lane_form[filled], lengths[filled] = form, begin[form + 1] - begin[form]
+                columns[: lengths[filled], filled] = phones[begin[form] : begin[form + 1]]
+                most = max(most, worth[form] - worst)
+                filled += 1
+        measure(
             source, target, nodes, start, end, join, insert, substitute, delete,
-            phones[begin[form] : begin[form + 1]], rows,
+            columns, lengths, np.ceil(most * PER_NAT), cells, ends, distance,
         )  # fmt: skip
-        score = np.float32(worth[form] - distance / PER_NAT)
-        if score <= worst:
-            continue
-        at = found
-        for k in range(found):
-            if entries[best_form[k]] == entries[form]:
-                at = k
-                break
-        if at < found:  # another form of the same entry
-            if score <= best[at]:
+        for lane in range(filled):
+            form = lane_form[lane]
+            score = np.float32(worth[form] - np.float64(distance[lane]) / PER_NAT)
+            if score <= worst:
                 continue
-        elif found == count:
-            at = int(np.argmin(best))
-        else:
-            found += 1
-        best[at], best_form[at] = score, form
-        if found == count:
-            worst = best.min()
+            at = found
+            for k in range(found):
+                if entries[best_form[k]] == entries[form]:
+                    at = k
+                    break
+            if at < found:  # another form of the same entry
+                if score <= best[at]:
+                    continue
+            elif found == count:
+                at = int(np.argmin(best))
+            else:
+                found += 1
+            best[at], best_form[at] = score, form
+            if found == count:
+                worst = best.min()
     return best_form[:found], best[:found]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.search.calibration import calibrated
 from asr.search.candidates import best_entries
 from asr.search.config import SearchConfig
 from asr.search.costs import Costs, phonetic_costs
@@ -91,7 +92,9 @@ class Searcher:
         evidence = np.array([one.evidence for one in found])
         return tuple(
             self._hit(one, float(score))
-            for one, score in zip(found, probabilities(evidence, self.config), strict=True)
+            for one, score in zip(
+                found, calibrated(probabilities(evidence, self.config)), strict=True
+            )
         )
 
     @cached_property

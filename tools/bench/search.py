@@ -34,6 +34,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
     os.environ[_name] = "1"  # read when torch, numba and the BLAS are first imported
 
 import numpy as np  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
 from search_queries import (  # noqa: E402
     CARRIERS,
     NamesSaid,
@@ -50,6 +51,7 @@ from asr.hangul.normalize import scoring_text, to_spoken  # noqa: E402
 from asr.recognizer import load  # noqa: E402
 from asr.result import Result  # noqa: E402
 from asr.search import Index, Searcher, VoiceConfig, VoiceSearch  # noqa: E402
+from asr.search.calibration import knots  # noqa: E402
 from asr.search.result import SearchResult  # noqa: E402
 
 RANKS = (1, 5, 10)
@@ -188,15 +190,28 @@ def reliability(found: Sequence[SearchResult], targets: Sequence[Sequence[str]])
              for one, wanted in zip(found, targets, strict=True) if one.hits]  # fmt: skip
     scores = np.array([score for score, _ in pairs])
     right = np.array([is_right for _, is_right in pairs], float)
-    edges = (0.0, 0.3, 0.6, 0.9, 1.01)
-    told, error = [], 0.0
-    for low, high in pairwise(edges):
-        chosen = (low <= scores) & (scores < high)
-        if chosen.any():
-            given, true = scores[chosen].mean(), right[chosen].mean()
-            told.append(f"{given:.2f} → {true:.2f} ({chosen.sum()})")
-            error += abs(given - true) * chosen.mean()
-    return f"first hits, probability → right (how many): {', '.join(told)}; error {error:.3f}"
+    bins = binned(scores, right, (0.0, 0.3, 0.6, 0.9, 1.01))
+    told = [f"{given:.2f} → {true:.2f} ({count})" for given, true, count in bins]
+    raw, mapped = knots()
+    before = np.interp(scores, mapped, raw)
+    errors = (expected_error(before, right), expected_error(scores, right))
+    return (f"first hits, probability → right (how many): {', '.join(told)};\n"
+            f"  expected calibration error {errors[1]:.3f}, before calibration {errors[0]:.3f}")
+
+
+def binned(
+    scores: NDArray[np.float64], right: NDArray[np.float64], edges: Sequence[float]
+) -> list[tuple[float, float, int]]:
+    """Mean probability, share that is right and count of each bin that holds any."""
+    chosen = [(low <= scores) & (scores < high) for low, high in pairwise(edges)]
+    return [(float(scores[some].mean()), float(right[some].mean()), int(some.sum()))
+            for some in chosen if some.any()]  # fmt: skip
+
+
+def expected_error(scores: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+    """The mean distance of probability and truth over ten bins, by their counts."""
+    bins = binned(scores, right, (*np.arange(0, 1, 0.1), 1.01))
+    return sum(abs(given - true) * count for given, true, count in bins) / max(1, len(scores))
 
 
 def scale(args: argparse.Namespace, names: list[str]) -> None:
