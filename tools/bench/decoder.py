@@ -9,7 +9,8 @@ static graph, and two searches that compose it from the same small language mode
 search on the fly, and a lazy one that keeps what it composed. Each utterance goes to all in turn,
 in an order that rotates; the clock runs from a new search to the units of the best path, lattices
 being made but not read, and the fastest of the rounds counts (processor time). By then the lazy
-search has heard each utterance, so its time on first hearing the last half of them is told, too.
+search has heard each utterance; so its time on first hearing the last half of them is told, too,
+of the first beam.
 A search error is an utterance whose best path scores below the best that was found with wide beams.
 
 With --oracle, N-best lists are compared too: ours, and those of the raw lattice of Kaldi's
@@ -196,7 +197,8 @@ def compare_nbest(workers: Workers, utterances: list[str], args: argparse.Namesp
     return {"utterances": compared, "texts": texts, "agree": agree, "worst_relative": worst}
 
 
-def print_beam(limits: dict[str, Any], summary: dict[str, Any]) -> None:
+def print_beam(limits: dict[str, Any], summary: dict[str, Any], first: bool) -> None:
+    """A table of a beam; ``first``: the searches heard the utterances for the first time in it."""
     print(f"\nbeam {limits['beam']:g}, max_active {limits['max_active']},"
           f" min_active {limits['min_active']} (Kaldi only), lattice_beam"
           f" {limits['lattice_beam']:g}")  # fmt: skip
@@ -207,11 +209,11 @@ def print_beam(limits: dict[str, Any], summary: dict[str, Any]) -> None:
         print(f"{name:<12}{row['cpu_s']:9.3f}{row['rtf']:9.5f}{speed:7.2f}×"
               f"{row['found_best']:12.1%}{row['mean_gap']:10.4f}")  # fmt: skip
     fly, lazy = (summary[name]["cpu_s"] / summary[STATIC]["cpu_s"] for name in (FLY, LAZY))
-    first = summary[LAZY]["first_s"] / summary[STATIC]["first_s"]
+    unheard = summary[LAZY]["first_s"] / summary[STATIC]["first_s"]
+    told = f" ({unheard:.2f} × on first hearing the last half)" if first else ""
     agreement = summary["agreement"]
-    print(f"on the fly takes {fly:.2f} × the time of static, lazy {lazy:.2f} × ({first:.2f} × on"
-          f" first hearing the last half); Kaldi's and the static search's best"
-          f" paths: {agreement['same']} same, {agreement['static_better']} static better,"
+    print(f"on the fly takes {fly:.2f} × the time of static, lazy {lazy:.2f} ×{told}; Kaldi's and the"
+          f" static search's best paths: {agreement['same']} same, {agreement['static_better']} static better,"
           f" {agreement['kaldi_better']} Kaldi better")  # fmt: skip
 
 
@@ -246,7 +248,7 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
         report["beams"] = []
         for limits, answers in runs.values():
             summary = summarize(answers, best, report["audio_s"])
-            print_beam(limits, summary)
+            print_beam(limits, summary, first=limits["beam"] == args.beams[0])
             report["beams"].append({**limits, **summary})
         report["wide"] = {**wide_limits, **summarize(wide, best, report["audio_s"])}
         agreement = report["wide"]["agreement"]
