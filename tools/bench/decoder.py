@@ -212,9 +212,9 @@ def print_beam(limits: dict[str, Any], summary: dict[str, Any], first: bool) -> 
     unheard = summary[LAZY]["first_s"] / summary[STATIC]["first_s"]
     told = f" ({unheard:.2f} × on first hearing the last half)" if first else ""
     agreement = summary["agreement"]
-    print(f"on the fly takes {fly:.2f} × the time of static, lazy {lazy:.2f} ×{told}; Kaldi's and the"
-          f" static search's best paths: {agreement['same']} same, {agreement['static_better']} static better,"
-          f" {agreement['kaldi_better']} Kaldi better")  # fmt: skip
+    print(f"on the fly takes {fly:.2f} × the time of static, lazy {lazy:.2f} ×{told}; best paths of"
+          f" Kaldi and the static search: {agreement['same']} same, {agreement['static_better']}"
+          f" static better, {agreement['kaldi_better']} Kaldi better")  # fmt: skip
 
 
 def benchmark(args: argparse.Namespace) -> dict[str, Any]:
