@@ -27,6 +27,7 @@ from asr.voice import VoiceConfig, Voices, without_noises
 LEAD = 0.3
 """Seconds of a pause that the next segment begins with, at most."""
 
+
 @dataclass(frozen=True, slots=True)
 class EndpointRule:
     """One way for a segment to end: all of this must hold.
