@@ -92,7 +92,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if (args.catalog is None) == (args.index is None):
+    if args.catalog is not None and args.index is not None:
+        raise UsageError("--catalog and --index: give only one of them")
+    if args.catalog is None and args.index is None:
         raise UsageError("give a catalogue with --catalog, or an index of one with --index")
     check_no_sound("--catalog", args.catalog)
     if args.build_index is not None and args.catalog is None:

@@ -130,7 +130,7 @@ def _config(args: argparse.Namespace) -> ServerConfig:
 
     upload = args.max_upload_mb
     chosen = {
-        "jobs": args.jobs or os.cpu_count() or 1,
+        "jobs": (os.cpu_count() or 1) if args.jobs is None else args.jobs,
         "batch": args.batch,
         "queue": args.queue,
         "upload_bytes": None if upload is None else round(upload * MEGABYTE),

@@ -101,7 +101,12 @@ class Index:
         entries = [one if isinstance(one, Entry) else Entry(one) for one in catalog]
         readings = [entry.readings() for entry in entries]
         silent = [entry.name for entry, said in zip(entries, readings, strict=True) if not said]
-        if silent and (not skip_unreadable or len(silent) == len(entries)):
+        if silent and len(silent) == len(entries):
+            raise DataError(
+                f"none of {len(entries)} entries can be read aloud (first: {silent[0]!r}): give"
+                " each an alias in Hangul"
+            )
+        if silent and not skip_unreadable:
             raise DataError(
                 f"{len(silent)} of {len(entries)} entries cannot be read aloud (first:"
                 f" {silent[0]!r}): give each an alias in Hangul, or leave them out"

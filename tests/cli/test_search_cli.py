@@ -68,7 +68,7 @@ def test_a_sound_that_is_missing(places, korean_model, capsys):
 
 @pytest.mark.parametrize("options, code, why", [
     (["--text", "서울역"], 2, "give a catalogue"),
-    (["--catalog", "a", "--index", "b", "--text", "서울역"], 2, "give a catalogue"),
+    (["--catalog", "a", "--index", "b", "--text", "서울역"], 2, "only one of them"),
     (["--catalog", "a"], 2, "give sounds"),
     (["--index", "a", "--build-index", "b"], 2, "needs the --catalog"),
     (["--catalog", "missing.tsv", "--text", "서울역"], 1, "missing.tsv"),
