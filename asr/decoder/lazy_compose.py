@@ -252,10 +252,11 @@ def _back_off(
 
 
 @nb.njit(cache=True, nogil=True)
-def expand(lexicon: Any, lm_arcs: Any, cache: Any, wanted: Any, count: int, most: int) -> bool:
-    """Give the states ``wanted[:count]`` their arcs.
+def expand(lexicon: Any, lm_arcs: Any, cache: Any, wanted: Any, count: Any, most: int) -> Any:
+    """Give the states ``wanted[:count]`` their arcs; how many of them have theirs now.
 
-    ``most``: no state has more arcs. False where the arrays are too small; to be called again.
+    All have, unless more are new than fit into ``cache.todo``. ``most``: no state has more arcs.
+    −1 where the arrays are too small; to be called again.
 
     One long function on purpose; arrays are taken out of their bundles once (see
     :mod:`asr.decoder.static_kernels`).
@@ -263,17 +264,19 @@ def expand(lexicon: Any, lm_arcs: Any, cache: Any, wanted: Any, count: int, most
     states, paid_of, todo, filled = cache.states, cache.state_floats, cache.todo, cache.filled
     lm, hcl_states = cache.lm, lexicon.states
     waiting = 0
+    seen = count
     for i in range(count):
         state = np.uintp(wanted[i])
         if states[state, FIRST] < 0:
             if waiting == len(todo):
-                return False
+                seen = i
+                break
             todo[waiting] = wanted[i]
             waiting += 1
             prefetch(lm, np.intp(states[state, LM]))
             prefetch(hcl_states, np.intp(states[state, HCL] >> 1))
     if waiting == 0:
-        return True
+        return seen
     keys = lexicon.key
     hcl_arcs, hcl_costs = lexicon.arcs, lexicon.arc_floats
     class_begin, class_of = lexicon.class_begin, lexicon.class_of
@@ -390,4 +393,4 @@ def expand(lexicon: Any, lm_arcs: Any, cache: Any, wanted: Any, count: int, most
         _sort(arcs, floats, begin, silent_from)
         _sort(arcs, floats, silent_from, drawn)
     filled[STATES], filled[ARCS] = made, drawn
-    return enough
+    return seen if enough else -1

@@ -45,10 +45,12 @@ def close_on(
     done = 0
     count = at[EMITTING]
     while True:
-        if not expand(lexicon, lm, cache, state_of[done:], count - done, most):
-            at[LEVEL] = 0
-            return GRAPH_FULL
-        done = count
+        while done < count:
+            seen = expand(lexicon, lm, cache, state_of[done:], count - done, most)
+            if seen < 0:
+                at[LEVEL] = 0
+                return GRAPH_FULL
+            done += seen
         full = close(graph, options, tokens, trail, at, side, cutoff, frame)
         if full != NEEDS_ARCS:
             return full

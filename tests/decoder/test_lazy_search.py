@@ -62,6 +62,15 @@ def test_arrays_that_run_full_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     check_same(found(LazyDecoder(hcl, lm, WIDE), scores, WIDE), found(static, scores, WIDE))
 
 
+def test_more_new_states_than_are_remembered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = tiny_lm(4, backoff=-1.0, order=3)
+    hcl = tiny_hcl(lm)
+    scores = random_scores(1, 14, NUM_PDFS)
+    expected = found(LazyDecoder(hcl, lm, WIDE), scores, WIDE)
+    monkeypatch.setattr(lazy_search, "FIRST_TODO", 2)
+    check_same(found(LazyDecoder(hcl, lm, WIDE), scores, WIDE), expected)
+
+
 def test_piece_by_piece_and_two_at_a_time_is_the_same() -> None:
     lm = tiny_lm(5, backoff=-1.0, order=3)
     lazy = LazyDecoder(tiny_hcl(lm), lm, WIDE)
