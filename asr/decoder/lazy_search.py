@@ -22,14 +22,13 @@ from asr.decoder.language import UnitTable
 from asr.decoder.lazy_compose import Cache, Lexicon, LmArcs
 from asr.decoder.path import checked_scores
 from asr.decoder.static_search import StaticSearch, _Graph, _Tokens
-from asr.errors import ModelError
 from asr.graph.hcl import ROOT_NODE, HclGraph
 from asr.graph.lexicon import Kind
 from asr.graph.static_ahead import unit_classes
-from asr.graph.static_compile import LmWeights
+from asr.graph.static_compile import LmWeights, backoff_depth, check_units, lm_costs
 from asr.graph.static_graph import Role
+from asr.graph.static_kernels import LmLists, root_ahead
 from asr.lm.automaton import LmAutomaton
-from asr.lm.units import EOJEOL_MARK
 
 FIRST_STATES, FIRST_ARCS, FIRST_TODO = 1 << 16, 1 << 17, 1 << 14
 MOST_BYTES = 512 << 20
@@ -53,20 +52,19 @@ class LazyDecoder:
     def __init__(
         self, graph: HclGraph, lm: LmAutomaton, weights: LmWeights, most_bytes: int = MOST_BYTES
     ) -> None:
+        check_units(graph, lm)
         words = lm.vocabulary.units
-        if graph.arc_unit.size and int(graph.arc_unit.max()) >= len(words):
-            raise ModelError("the graph has units that the language model lacks; build it again")
-        self.units = words
-        self.eos = lm.eos
         self.num_pdfs = 1 + int(max(graph.forward.max(), graph.loop.max()))
         self.unit_table = UnitTable.of(words)
-        self.final = graph.final
+        self.final = graph.final.astype(bool)
         self.most_arcs = 2 + int(np.diff(graph.arc_begin).max())
         self.lexicon, classes = _lexicon(graph, len(words))
         self.classes = classes
         spelled = np.unique(graph.arc_unit[graph.arc_unit >= 0])
-        self.lm_rows, self.lm_arcs, self.levels = _lm_rows(lm, weights, spelled)
-        self.eos_bonus = float(_bonus(lm, weights)[lm.eos])
+        lists, self.end = lm_costs(lm, weights)
+        depth = backoff_depth(lm)
+        self.lm_rows, self.lm_arcs = _lm_rows(lists, depth, spelled, len(words))
+        self.levels = 2 + int(depth.max())
         self._start = (int(graph.start[0]), lm.start_state)
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
@@ -189,12 +187,10 @@ class LazySearch(StaticSearch):
         )
 
     def _final_cost(self, states: NDArray[np.int32]) -> NDArray[np.floating]:
-        lazy = self._lazy
-        cost = np.empty(len(states))
-        kernels.final_costs(
-            lazy.final, lazy.lm_arcs, self._cache, lazy.eos, lazy.eos_bonus, states, cost
-        )
-        return cost
+        cache, lazy = self._cache, self._lazy
+        hcl, lm = cache.states[states, rows.HCL], cache.states[states, rows.LM]
+        may_end = lazy.final[hcl >> 1] & (hcl & 1 == 0)  # exits are between, but no place to end
+        return np.where(may_end, lazy.end[lm] - cache.state_floats[states, rows.PAID], np.inf)
 
 
 def _nbytes(arrays: tuple[NDArray[Any], ...]) -> int:
@@ -243,38 +239,24 @@ def _lexicon(hcl: HclGraph, units: int) -> tuple[Lexicon, int]:
 
 
 def _lm_rows(
-    lm: LmAutomaton, weights: LmWeights, spelled: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], LmArcs, int]:
-    """The language model as the kernels take it, and how many levels silent states have."""
-    depth = np.zeros(lm.states, np.int32)
-    at = np.arange(lm.states)
-    while at.any():
-        depth += at != 0
-        at = lm.backoff_state[at]
-    scale = float(weights.lm_scale)
-    states = np.zeros((lm.states, 8), np.int32)
+    lists: LmLists, depth: NDArray[np.int64], spelled: NDArray[np.int32], units: int
+) -> tuple[NDArray[np.int32], LmArcs]:
+    """The language model as the kernels take it."""
+    states = np.zeros((len(depth), 8), np.int32)
     floats = states.view(np.float32)
-    states[:, rows.BEGIN], states[:, rows.BEYOND] = lm.arc_begin[:-1], lm.arc_begin[1:]
-    states[:, rows.AHEAD], states[:, rows.BACKOFF] = -1, lm.backoff_state
+    states[:, rows.BEGIN], states[:, rows.BEYOND] = lists.begin[:-1], lists.begin[1:]
+    states[:, rows.AHEAD], states[:, rows.BACKOFF] = -1, lists.backoff_state
     states[:, rows.EXIT_LEVEL] = 1 + depth.max() - depth
-    floats[:, rows.BACKOFF_COST] = -scale * lm.backoff_logp
-    arcs = np.zeros((len(lm.arc_word), 4), np.int32)
+    floats[:, rows.BACKOFF_COST] = lists.backoff_cost
+    arcs = np.zeros((len(lists.word), 4), np.int32)
     costs = arcs.view(np.float32)
-    arcs[:, rows.WORD], arcs[:, rows.NEXT] = lm.arc_word, lm.arc_next
-    costs[:, rows.WORD_COST] = -scale * lm.arc_logp - _bonus(lm, weights)[lm.arc_word]
-    usable = np.zeros(len(lm.vocabulary), np.bool_)
+    arcs[:, rows.WORD], arcs[:, rows.NEXT] = lists.word, lists.following
+    costs[:, rows.WORD_COST] = lists.cost
+    usable = np.zeros(units, np.bool_)
     usable[spelled] = True
-    root = np.zeros(lm.states)
-    kernels.list_roots(states, floats, arcs, costs, usable, root)
-    floats[:, rows.ROOT] = root
-    costs[:, rows.NEXT_ROOT] = floats[lm.arc_next, rows.ROOT]
-    return states, LmArcs(arcs, costs), 2 + int(depth.max())
-
-
-def _bonus(lm: LmAutomaton, weights: LmWeights) -> NDArray[np.float64]:
-    """What each unit is lent: float64 [V]."""
-    initial = np.array([unit.startswith(EOJEOL_MARK) for unit in lm.vocabulary.units])
-    return weights.unit_bonus + weights.space_bonus * initial
+    floats[:, rows.ROOT] = root_ahead(lists, usable)
+    costs[:, rows.NEXT_ROOT] = floats[lists.following, rows.ROOT]
+    return states, LmArcs(arcs, costs)
 
 
 def _grown(cache: Cache, most: int, classes: int) -> Cache:

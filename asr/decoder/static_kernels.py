@@ -366,6 +366,30 @@ def step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) -
 
 
 @nb.njit(cache=True, nogil=True)
+def enter_frame(
+    graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any
+) -> tuple[int, float]:
+    """Move tokens into a frame, on the other side, and prune; what ran full or 0, the cutoff."""
+    full = step(graph, options, tokens, trail, row, at)
+    if full != 0:
+        return full, 0.0
+    at[EMITTING], cutoff = survivors(tokens, 1 - at[SIDE], at[EMITTING], options)
+    return 0, cutoff
+
+
+@nb.njit(cache=True, nogil=True)
+def leave_frame(at: Any, full: int, emitting: int, count: int) -> None:
+    """Go on to the next frame; where something ran full, back to the tokens before this one."""
+    at[FULL] = full
+    if full != 0:
+        at[EMITTING], at[COUNT] = emitting, count
+        return
+    at[SIDE] = 1 - at[SIDE]
+    at[ROW] += 1
+    at[FRAME] += 1
+
+
+@nb.njit(cache=True, nogil=True)
 def advance(graph: Any, options: Any, tokens: Any, trail: Any, loglikes: Any, at: Any) -> None:
     """Search through ``loglikes`` (float32 [T, pdfs]) from row ``at[ROW]`` on.
 
@@ -373,21 +397,10 @@ def advance(graph: Any, options: Any, tokens: Any, trail: Any, loglikes: Any, at
     tokens run full, the frame is abandoned and ``at[FULL]`` says which; the tokens before it are
     intact, to be called again with more room.
     """
-    emitting = at[EMITTING]
-    while at[ROW] < len(loglikes):
-        emitting = at[EMITTING]
-        full = step(graph, options, tokens, trail, loglikes[at[ROW]], at)
+    while at[ROW] < len(loglikes) and at[FULL] == 0:
+        emitting, count = at[EMITTING], at[COUNT]
+        full, cutoff = enter_frame(graph, options, tokens, trail, loglikes[at[ROW]], at)
         if full == 0:
-            other = 1 - at[SIDE]
-            kept, cutoff = survivors(tokens, other, at[EMITTING], options)
-            count, at[EMITTING] = at[COUNT], kept
-            full = close(graph, options, tokens, trail, at, other, cutoff, at[FRAME] + 1)
-            if full != 0:
-                at[COUNT] = count
-        if full != 0:
-            at[EMITTING] = emitting
-            at[FULL] = full
-            return
-        at[SIDE] = 1 - at[SIDE]
-        at[ROW] += 1
-        at[FRAME] += 1
+            side = 1 - at[SIDE]
+            full = close(graph, options, tokens, trail, at, side, cutoff, at[FRAME] + 1)
+        leave_frame(at, full, emitting, count)

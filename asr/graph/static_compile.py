@@ -60,8 +60,32 @@ def compile_static(hcl: HclGraph, lm: LmAutomaton, options: LmWeights) -> Static
         ModelError: the units are not the model's, or the graph would be too large.
     """
     size = len(lm.vocabulary)
-    if hcl.arc_unit.size and int(hcl.arc_unit.max()) >= size:
+    check_units(hcl, lm)
+    lists, end = lm_costs(lm, options)
+    between = hcl.node == ROOT_NODE
+    _check(hcl, between)
+    state_class, classes = unit_classes(hcl, between, size)
+    ahead = ListedAhead.of(lists, classes, np.unique(hcl.arc_unit[hcl.arc_unit >= 0]))
+    composed = kernels.compose(
+        _plain(hcl, between, state_class), lists, ahead.arrays, end,
+        int(hcl.start[0]), lm.start_state, MOST_ARCS,
+    )  # fmt: skip
+    if len(composed.state) == 0:
+        raise ModelError(
+            f"the static graph would have more than {MOST_ARCS} arcs; prune the language model"
+            " more (asr train-lm --prune)"
+        )
+    return _numbered(hcl, lm, composed)
+
+
+def check_units(hcl: HclGraph, lm: LmAutomaton) -> None:
+    """Raise ModelError where the graph's units are not the model's."""
+    if hcl.arc_unit.size and int(hcl.arc_unit.max()) >= len(lm.vocabulary):
         raise ModelError("the graph has units that the language model lacks; build it again")
+
+
+def lm_costs(lm: LmAutomaton, options: LmWeights) -> tuple[kernels.LmLists, NDArray[np.float64]]:
+    """The language model as costs, and that of the end of sentence in each of its states."""
     bonus = options.unit_bonus + options.space_bonus * np.array(
         [unit.startswith(EOJEOL_MARK) for unit in lm.vocabulary.units], np.float64
     )
@@ -73,21 +97,17 @@ def compile_static(hcl: HclGraph, lm: LmAutomaton, options: LmWeights) -> Static
         lm.backoff_state,
         -options.lm_scale * lm.backoff_logp.astype(np.float64),
     )
-    between = hcl.node == ROOT_NODE
-    _check(hcl, between)
-    state_class, classes = unit_classes(hcl, between, size)
-    ahead = ListedAhead.of(lists, classes, np.unique(hcl.arc_unit[hcl.arc_unit >= 0]))
-    end = kernels.end_costs(lists, lm.eos, float(bonus[lm.eos]))
-    composed = kernels.compose(
-        _plain(hcl, between, state_class), lists, ahead.arrays, end,
-        int(hcl.start[0]), lm.start_state, MOST_ARCS,
-    )  # fmt: skip
-    if len(composed.state) == 0:
-        raise ModelError(
-            f"the static graph would have more than {MOST_ARCS} arcs; prune the language model"
-            " more (asr train-lm --prune)"
-        )
-    return _numbered(hcl, lm, composed)
+    return lists, kernels.end_costs(lists, lm.eos, float(bonus[lm.eos]))
+
+
+def backoff_depth(lm: LmAutomaton) -> NDArray[np.int64]:
+    """How often each LM state can back off: int64 [S]."""
+    depth = np.zeros(lm.states, np.int64)
+    at = np.arange(lm.states)
+    while at.any():
+        depth += at != 0
+        at = lm.backoff_state[at]
+    return depth
 
 
 def _check(hcl: HclGraph, between: NDArray[np.bool_]) -> None:
@@ -113,10 +133,7 @@ def _plain(
 
 def _numbered(hcl: HclGraph, lm: LmAutomaton, composed: kernels.Composed) -> StaticGraph:
     """Put emitting states first, then pending ones, then exits, the deepest LM states first."""
-    depth = np.zeros(lm.states, np.int64)
-    for state, lower in enumerate(lm.backoff_state.tolist()):
-        if state:
-            depth[state] = depth[lower] + 1
+    depth = backoff_depth(lm)
     silent = composed.is_exit | (hcl.kind[composed.state] == Kind.PENDING)
     rank = np.where(silent, 1, 0)
     rank[composed.is_exit] = 2 + depth.max() - depth[composed.lm_state[composed.is_exit]]
