@@ -24,7 +24,6 @@ from asr.gmm.chain_tree import chain_tree
 from asr.gmm.features import Spoken
 from asr.gmm.folder import read_aligned
 from asr.graph.emissions import EmissionModel
-from asr.graph.hcl import HclGraph
 from asr.graph_building import graph_tensors
 from asr.hmm.context import ContextTree
 from asr.hmm.pdf_table import PdfTable
@@ -146,8 +145,7 @@ def train_chain(
     emissions = EmissionModel.from_tree(tree, SURFACE_PHONES)
     graph = graph_tensors(emissions, automaton)
     network = new_network(config.network, table.num_pdfs, front_end)
-    hcl = HclGraph.from_tensors({k: v for k, v in graph.items() if k != "lookahead"})
-    supervision = TextSupervision(hcl, automaton.vocabulary.ids)
+    supervision = TextSupervision.of_tensors(graph, automaton.vocabulary.ids)
     supervised = SupervisedSpeech(front_end, supervision, state_store(front_end, work))
     unused: dict[str, str] = {}
     heard_twice = len(dev) if config.augment.copies else 0

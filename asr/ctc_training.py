@@ -10,15 +10,12 @@ from typing import Any
 from asr.acoustic.encoder_front_end import SpeechEncoder
 from asr.chain.ctc import NUM_PDFS, CtcObjective, ctc_tree, said
 from asr.chain.hmm_graph import from_text_graph
-from asr.chain.prepared import PreparedGraph
 from asr.chain.supervision import TextSupervision
 from asr.chain_training import ChainConfig
 from asr.data.conditions import Conditions
 from asr.data_files import DEFAULT_LM, shipped
-from asr.errors import DataError
 from asr.gmm.features import Spoken
 from asr.graph.emissions import EmissionModel
-from asr.graph.hcl import HclGraph
 from asr.graph_building import graph_tensors
 from asr.hmm.topology import SURFACE_PHONES
 from asr.lfmmi_training import TrainingReport, nothing_left
@@ -30,6 +27,7 @@ from asr.supervised_speech import (
     Counter,
     SupervisedSpeech,
     SupervisedUtterance,
+    examples_of,
     fingerprint,
     state_store,
     told,
@@ -85,8 +83,7 @@ def train_ctc(
     tree = ctc_tree()
     graph = graph_tensors(EmissionModel.from_tree(tree, SURFACE_PHONES), automaton)
     network = new_network(network_options, NUM_PDFS, front_end)
-    hcl = HclGraph.from_tensors({k: v for k, v in graph.items() if k != "lookahead"})
-    supervision = TextSupervision(hcl, automaton.vocabulary.ids)
+    supervision = TextSupervision.of_tensors(graph, automaton.vocabulary.ids)
     supervised = SupervisedSpeech(front_end, supervision, state_store(front_end, work))
     unused: dict[str, str] = {}
     counter = Counter(progress, max(1, len(speech) + len(dev)))
@@ -133,17 +130,9 @@ def _examples(
     supervision: TextSupervision,
     unused: dict[str, str],
 ) -> list[Example]:
-    found = []
-    for one in utterances:
-        try:
-            ways = said(from_text_graph(one.graph), supervision.phones(one.graph))
-        except DataError as error:
-            unused[one.id] = str(error)
-            continue
-        target = PreparedGraph(ways)
-        for name, (feats, ivector) in one.inputs.items():
-            found.append(Example(f"{one.id}×{name}", feats, ivector, target))
-    return found
+    return examples_of(
+        utterances, lambda graph: said(from_text_graph(graph), supervision.phones(graph)), unused
+    )
 
 
 def _origin(

@@ -27,7 +27,6 @@ from asr.chain.supervision import TextSupervision
 from asr.data.conditions import Conditions
 from asr.errors import AudioError, DataError, UsageError
 from asr.gmm.features import Spoken
-from asr.graph.hcl import HclGraph
 from asr.graph_building import acoustic_terms, own_lm, read_emissions, trained_further
 from asr.hmm.context import ContextTree
 from asr.lfmmi_training import (
@@ -247,9 +246,8 @@ class _Lesson(SupervisedSpeech):
         self.network = new_network(
             self.description, 1 + int(self.tree.pdf.max()), self.front_end
         )
-        hcl = HclGraph.from_tensors({k: v for k, v in self.graph.items() if k != "lookahead"})
         units = {unit: place for place, unit in enumerate(bundle.manifest.sections["lm"]["units"])}
-        super().__init__(self.front_end, TextSupervision(hcl, units))
+        super().__init__(self.front_end, TextSupervision.of_tensors(self.graph, units))
         self._weight, self._leaky = config.weight, config.lfmmi.leaky
         self._frame = self.front_end.frame_shift * self.network.subsampling
         if abs(self._frame - self.teacher.frame_seconds) > 1e-6:

@@ -21,7 +21,6 @@ from asr.chain.objective import LfMmiConfig
 from asr.chain.supervision import TextSupervision
 from asr.data.conditions import Conditions
 from asr.errors import DataError
-from asr.graph.hcl import HclGraph
 from asr.graph_building import attributions, read_emissions, trained_further
 from asr.lfmmi_training import (
     LfMmiTrainingConfig,
@@ -134,12 +133,10 @@ class Parts(SupervisedSpeech):
     def __init__(self, bundle: Bundle, device: str, work: Path | None = None) -> None:
         sections = bundle.manifest.sections
         scorer = AcousticScorer.from_bundle(bundle, device)
-        hcl = HclGraph.from_tensors(
-            {k: v for k, v in bundle.tensors(GRAPH_FILE).items() if k != "lookahead"}
-        )
         units = {unit: number for number, unit in enumerate(sections["lm"]["units"])}
         store = None if work is None else state_store(scorer.front_end, work)
-        super().__init__(scorer.front_end, TextSupervision(hcl, units), store)
+        supervision = TextSupervision.of_tensors(bundle.tensors(GRAPH_FILE), units)
+        super().__init__(scorer.front_end, supervision, store)
         self.network, self._scale, self._device = scorer.network, scorer.scale, device
 
     @torch.inference_mode()

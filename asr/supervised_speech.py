@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -207,18 +207,34 @@ class SupervisedSpeech:
         unused: dict[str, str],
     ) -> list[Example]:
         """An example for each utterance and variant, but those that the n-gram cannot say."""
-        found = []
-        for utterance in utterances:
-            plain: HmmGraph = from_text_graph(utterance.graph)
-            try:
-                said = numerator(plain, self._supervision.phones(utterance.graph), lm, unseen)
-            except DataError as error:
-                unused[utterance.id] = str(error)
-                continue
-            target = PreparedGraph(said)
-            for name, (feats, ivector) in utterance.inputs.items():
-                found.append(Example(f"{utterance.id}×{name}", feats, ivector, target))
-        return found
+
+        def said(graph: TextGraph) -> HmmGraph:
+            return numerator(from_text_graph(graph), self._supervision.phones(graph), lm, unseen)
+
+        return examples_of(utterances, said, unused)
+
+
+def examples_of(
+    utterances: Iterable[SupervisedUtterance],
+    said: Callable[[TextGraph], HmmGraph],
+    unused: dict[str, str],
+) -> list[Example]:
+    """An example for each utterance and variant.
+
+    Args:
+        said: all ways to say a text; where it raises DataError, the utterance is left out.
+        unused: id → why an utterance was left out.
+    """
+    found = []
+    for utterance in utterances:
+        try:
+            target = PreparedGraph(said(utterance.graph))
+        except DataError as error:
+            unused[utterance.id] = str(error)
+            continue
+        for name, (feats, ivector) in utterance.inputs.items():
+            found.append(Example(f"{utterance.id}×{name}", feats, ivector, target))
+    return found
 
 
 def fingerprint(

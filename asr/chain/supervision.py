@@ -31,6 +31,14 @@ class TextSupervision:
         self._units = units
         self._most_units = 1 + int(hcl.arc_unit.max(initial=-1))
 
+    @classmethod
+    def of_tensors(
+        cls, graph: Mapping[str, np.ndarray], units: Mapping[str, int]
+    ) -> TextSupervision:
+        """Of a graph as a bundle keeps it, whose look-ahead is of no use here."""
+        arrays = {name: array for name, array in graph.items() if name != "lookahead"}
+        return cls(HclGraph.from_tensors(arrays), units)
+
     def text_graph(self, text: str, tell: bool = True) -> TextGraph:
         """All ways to say a text (numbers and Latin letters are read out).
 

@@ -46,11 +46,11 @@ class Marks:
         """From now on a sound is not done: its transcripts are about to change."""
         self._path(outputs).unlink(missing_ok=True)
 
-    def note(self, item: Input, outputs: Outputs, before: Mapping[str, Any]) -> None:
+    def note(self, outputs: Outputs, before: Mapping[str, Any]) -> None:
         """A sound is done.
 
         Args:
-            item, outputs: the sound, and the transcripts that were written.
+            outputs: the transcripts that were written.
             before: from :meth:`mark_of`, taken before the sound was read.
         """
         with replaced_file(self._path(outputs)) as file:

@@ -147,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
                         for name, path in paths[number].items():
                             writers[name].save(result, path)
                         if damage is None:  # else it is to be recognised again once it is mended
-                            marks.note(inputs[number], paths[number], before[number])
+                            marks.note(paths[number], before[number])
                     elif len(inputs) == 1:
                         _print(result, writers[formats[0]], None)
                     elif damage is None:  # a line of a list stands for a whole sound
