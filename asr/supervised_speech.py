@@ -23,6 +23,7 @@ from asr.chain.numerator import numerator
 from asr.chain.phone_lm import PhoneLm
 from asr.chain.prepared import PreparedGraph
 from asr.chain.supervision import TextSupervision, random_phones
+from asr.data.conditions import speaker_of
 from asr.decoder.align_graph import TextGraph
 from asr.errors import AudioError, DataError
 from asr.progress import Progress
@@ -159,8 +160,7 @@ class SupervisedSpeech:
         samples = spoken.samples(rate)
         if len(samples) < SHORTEST * rate:
             raise DataError("it is shorter than a tenth of a second")
-        speaker = str(getattr(spoken, "speaker", "") or "")
-        made = variants(spoken.id, speaker, samples, rate)
+        made = variants(spoken.id, speaker_of(spoken), samples, rate)
         return {variant.name: self._inputs(variant.heard) for variant in made}
 
     def _inputs(self, samples: NDArray[np.float32]) -> Inputs:

@@ -96,7 +96,7 @@ class Conditions:
             except AudioError:
                 continue  # it is told of where it is trained on
             if np.any(samples):
-                self._voices.append((_speaker(voice), samples))
+                self._voices.append((speaker_of(voice), samples))
 
     def rng(self, name: str, copy: int) -> Rng:
         """What is drawn for a copy of an utterance depends on nothing else."""
@@ -127,5 +127,6 @@ class Conditions:
         return babble(samples, rng)
 
 
-def _speaker(voice: object) -> str:
+def speaker_of(voice: object) -> str:
+    """Who says an utterance; empty where it does not tell."""
     return str(getattr(voice, "speaker", "") or "")
