@@ -9,6 +9,7 @@ whatever noise the student hears it in.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -232,20 +233,23 @@ class _Lesson(SupervisedSpeech):
     def __init__(
         self, bundle: Bundle, config: DistillConfig, work: Path, ivectors: Path | None, device: str
     ) -> None:
-        self._heard_store = StateStore(
-            work / STATES_FOLDER / process_folder(f"teacher {bundle.path} {config.keep}"),
-            2 * config.keep, np.int16,
-        )  # fmt: skip
-        self.teacher = Teacher(bundle, device, config.keep, self._heard_store)
-        self.description = dict(config.network or default_student(self.teacher.frame_seconds))
-        self.front_end: FrontEnd = new_front_end(self.description, ivectors, None)
         self.tree = ContextTree.from_tensors(
             {key: np.array(array) for key, array in bundle.tensors(TREE_FILE).items()}
         )
+        pdfs = 1 + int(self.tree.pdf.max())
+        keep = min(config.keep, pdfs)
+        # the model itself, not its path: another one may come to stand there
+        model = [sorted((name, file.sha256) for name, file in bundle.files.items()),
+                 bundle.manifest.sections]  # fmt: skip
+        self._heard_store = StateStore(
+            work / STATES_FOLDER / process_folder(f"teacher {json.dumps(model)} {keep}"),
+            2 * keep, np.int16,
+        )  # fmt: skip
+        self.teacher = Teacher(bundle, device, keep, self._heard_store)
+        self.description = dict(config.network or default_student(self.teacher.frame_seconds))
+        self.front_end: FrontEnd = new_front_end(self.description, ivectors, None)
         self.graph = {key: np.array(array) for key, array in bundle.tensors(GRAPH_FILE).items()}
-        self.network = new_network(
-            self.description, 1 + int(self.tree.pdf.max()), self.front_end
-        )
+        self.network = new_network(self.description, pdfs, self.front_end)
         units = {unit: place for place, unit in enumerate(bundle.manifest.sections["lm"]["units"])}
         super().__init__(self.front_end, TextSupervision.of_tensors(self.graph, units))
         self._weight, self._leaky = config.weight, config.lfmmi.leaky
@@ -289,7 +293,8 @@ class _Lesson(SupervisedSpeech):
     ) -> list[Example]:
         """The examples with what the teacher hears in them, and examples of other speech."""
         prepared = PreparedGraph(denominator, self._leaky)
-        mark = hashlib.sha256(b"".join(a.tobytes() for a in prepared.identity())).hexdigest()
+        graph = hashlib.sha256(b"".join(a.tobytes() for a in prepared.identity())).hexdigest()
+        mark = f"{graph} {self._leaky}"
         by_id = {example.id: example for example in examples}
         found = []
         for name, variant, played, heard in sounds:
