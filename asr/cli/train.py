@@ -17,6 +17,7 @@ from asr.cli.trainer_options import (
     add_trainer_options,
     check_disjoint,
     refuse_shared,
+    set_up,
     trainer_config,
 )
 from asr.errors import UsageError
@@ -113,6 +114,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Train and write."""
     _check_options(args)
+    check_bundle_output(args.output)
+    work = work_folder(args)
+    config = _config(args)
+    set_up(args)
     speech, dev, guard, more = (
         spoken_sounds(names) if names else []
         for names in (args.data, args.dev, args.guard, args.untranscribed)
@@ -120,20 +125,14 @@ def run(args: argparse.Namespace) -> int:
     check_disjoint(speech, dev, guard)
     check_disjoint(more, dev)
     refuse_shared(speech, more, "is in DATA and in --untranscribed: give it once")
-    check_bundle_output(args.output)
     phone_text = _sentences(args.phone_text)
-    work = work_folder(args)
     with shown_progress() as progress:
         progress(0.0, f"{len(speech)} utterances")
-        import torch
-
         from asr.bundle import open_bundle
         from asr.chain_training import train_chain
-        from asr.finetuning import FinetuneConfig, finetune
+        from asr.finetuning import finetune
         from asr.models import resolve
 
-        if args.threads is not None:
-            torch.set_num_threads(args.threads)
         common: dict[str, Any] = {
             "dev": dev, "phone_text": phone_text, "licence": args.licence,
             "attribution": args.attribution, "progress": progress, "device": args.device,
@@ -143,14 +142,14 @@ def run(args: argparse.Namespace) -> int:
         if args.init is not None:
             report = finetune(
                 open_bundle(resolve(args.init)), speech, args.output, work, guard=guard,
-                config=_changed(FinetuneConfig(), args), **common,
+                config=config, **common,
             )  # fmt: skip
         elif args.teacher is not None:
             from asr.distillation import distill
 
             report = distill(
                 open_bundle(resolve(args.teacher)), speech, args.output, work, untranscribed=more,
-                ivectors=args.ivectors, config=_distill_config(args), **common,
+                ivectors=args.ivectors, config=config, **common,
             )  # fmt: skip
         elif args.objective == "ctc":
             from asr.ctc_training import train_ctc
@@ -158,13 +157,12 @@ def run(args: argparse.Namespace) -> int:
             del common["phone_text"]
             report = train_ctc(
                 speech, args.output, work, lm=args.lm, ivectors=args.ivectors,
-                encoder=_encoder(args), config=_chain_config(args), **common,
+                encoder=_encoder(args), config=config, **common,
             )  # fmt: skip
         else:
             report = train_chain(
                 args.system, speech, args.output, work, lm=args.lm, ivectors=args.ivectors,
-                pretrained=args.pretrained, encoder=_encoder(args),
-                config=_chain_config(args), **common,
+                pretrained=args.pretrained, encoder=_encoder(args), config=config, **common,
             )  # fmt: skip
     print(_told(report))
     return 0
@@ -176,7 +174,7 @@ _NEW_ONLY = ("network", "leaves", "lm", "ivectors", "pretrained", "encoder", "sc
 def _check_options(args: argparse.Namespace) -> None:
     """Refuse options that would say nothing."""
     if args.objective is not None:
-        _refuse(args, ("leaves", "pretrained", "phone_text", "guard"),
+        _refuse(args, ("leaves", "pretrained", "phone_text", "smbr", "mmi"),
                 "is for LF-MMI: leave it out with --objective ctc")  # fmt: skip
     elif args.teacher is not None:
         _refuse(args, ("leaves", "lm", "encoder", "pretrained", "guard"),
@@ -234,6 +232,15 @@ def _conditions(args: argparse.Namespace) -> ConditionsConfig:
         return ConditionsConfig(**options)
     except TypeError as error:
         raise UsageError(f"--augment-options cannot be understood: {error}") from None
+
+
+def _config(args: argparse.Namespace) -> Any:
+    """All options of the training that is asked for."""
+    if args.init is not None:
+        from asr.finetuning import FinetuneConfig
+
+        return _changed(FinetuneConfig(), args)
+    return _chain_config(args) if args.teacher is None else _distill_config(args)
 
 
 def _chain_config(args: argparse.Namespace) -> ChainConfig:
