@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from static_cases import NUM_PDFS, random_scores, tiny_hcl, tiny_lm
@@ -93,11 +97,28 @@ def test_a_cache_is_kept_up_to_its_limit() -> None:
     assert kept.cached_states > 1 and dropped.cached_states == 0
 
 
-def test_other_units_are_refused() -> None:
+@pytest.mark.parametrize("made", [LazyDecoder, compile_static])
+def test_graphs_that_cannot_be_composed_are_refused(made: Callable[..., object]) -> None:
     lm = tiny_lm(5, backoff=-1.0, order=2)
     hcl = tiny_hcl(lm)
-    unit = hcl.arc_unit.copy()
-    unit[unit.argmax()] = len(lm.vocabulary)
-    other = type(hcl).from_tensors({**hcl.to_tensors(), "arc_unit": unit})
-    with pytest.raises(ModelError, match="lacks"):
-        LazyDecoder(other, lm, WIDE)
+    for unit, message in ((len(lm.vocabulary), "lacks"), (-1, "no lexicon makes")):
+        units = hcl.arc_unit.copy()
+        units[units.argmax()] = unit
+        with pytest.raises(ModelError, match=message):
+            made(replace(hcl, arc_unit=units), lm, WIDE)
+
+
+def test_a_search_may_be_dropped_amid_another_call() -> None:
+    """As where the collector of garbage runs while the same thread holds the lock."""
+    lm = tiny_lm(5, backoff=-1.0, order=2)
+    decoder = LazyDecoder(tiny_hcl(lm), lm, WIDE)
+    searches = [decoder.search(WIDE)]
+
+    def drop() -> None:
+        with decoder._lock:
+            searches.clear()
+
+    thread = threading.Thread(target=drop, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive() and decoder.cached_states > 0
