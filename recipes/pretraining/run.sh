@@ -102,7 +102,11 @@ if wanted 21; then
     masked "${untranscribed[@]/#/--input=}"
     configured "$conf/chain.conf"
     inputs+=(--input "$exp/masked" --input "$exp/ivectors")
-    network chain-masked train lda --ivectors "$exp/ivectors" --pretrained "$exp/masked" "${text[@]}"
+    size=()
+    [ ! -f "$conf/network.json" ] || size=(--network "$conf/network.json")
+    [ ${#size[@]} = 0 ] || inputs+=(--input "$conf/network.json")
+    network chain-masked train lda --ivectors "$exp/ivectors" --pretrained "$exp/masked" \
+        "${text[@]}" "${size[@]}"
 fi
 if wanted 30; then each decode; fi
 if wanted 31; then each score; fi
