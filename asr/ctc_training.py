@@ -76,7 +76,9 @@ def train_ctc(
         ModelError: the language model or extractor cannot be read.
     """
     config = config or ChainConfig()
-    network_options = {**config.network, "xent": False}  # the outputs are posteriors themselves
+    network_options = dict(config.network)
+    if network_options.get("kind") != "mlp":  # which has one head anyway
+        network_options["xent"] = False  # the outputs are posteriors themselves
     front_end = new_front_end(network_options, ivectors, encoder)
     automaton = load_model(lm if lm is not None else shipped(DEFAULT_LM))
     progress(0.0, "building the graph")

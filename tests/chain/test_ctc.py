@@ -140,6 +140,18 @@ def test_it_learns_and_is_a_model(tmp_path: Path) -> None:
     assert isinstance(result.text, str)
 
 
+def test_a_perceptron_that_has_no_second_head_to_leave_out(tmp_path: Path) -> None:
+    training = TrainConfig(steps=2, learning_rate=1e-3, max_frames=100_000)
+    config = ChainConfig(
+        speeds=(1.0,), training=training, network={"kind": "mlp", "layers": 1, "dim": 16}
+    )
+    speech = shipped_speech()[:2]
+    report = train_ctc(speech, tmp_path / "out", tmp_path / "work", config=config)
+    assert report.summary.step == 2
+    (history,) = open_bundle(tmp_path / "out").manifest.sections["training"]
+    assert history["network"] == config.network
+
+
 def test_options_that_say_nothing_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
