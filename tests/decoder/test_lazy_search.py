@@ -12,6 +12,7 @@ from static_cases import NUM_PDFS, random_scores, tiny_hcl, tiny_lm
 
 from asr.decoder import lazy_search
 from asr.decoder.config import DecoderConfig
+from asr.decoder.lazy_compose import Cache
 from asr.decoder.lazy_search import LazyDecoder
 from asr.decoder.static_search import StaticDecoder
 from asr.errors import ModelError
@@ -56,6 +57,14 @@ def test_equals_the_finished_graph_cold_and_warm(order: int, config: DecoderConf
         check_same(found(lazy, scores, config), expected)
 
 
+class Cramped(LazyDecoder):
+    """Whose look-ahead lists have hardly any room at first."""
+
+    def _empty(self) -> Cache:
+        entries = np.zeros((self.classes + 1, 2), np.int32)
+        return super()._empty()._replace(entries=entries, entry_floats=entries.view(np.float32))
+
+
 def test_arrays_that_run_full_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     lm = tiny_lm(4, backoff=-1.0, order=3)
     hcl = tiny_hcl(lm)
@@ -63,7 +72,11 @@ def test_arrays_that_run_full_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     static = StaticDecoder(compile_static(hcl, lm, WIDE))
     monkeypatch.setattr(lazy_search, "FIRST_STATES", 64)
     monkeypatch.setattr(lazy_search, "FIRST_ARCS", 64)
-    check_same(found(LazyDecoder(hcl, lm, WIDE), scores, WIDE), found(static, scores, WIDE))
+    lazy = Cramped(hcl, lm, WIDE)
+    check_same(found(lazy, scores, WIDE), found(static, scores, WIDE))
+    (cache,) = lazy._idle
+    assert len(cache.states) > 64 and len(cache.arcs) > 64
+    assert len(cache.entries) > lazy.classes + 1
 
 
 def test_more_new_states_than_are_remembered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
