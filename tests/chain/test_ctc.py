@@ -118,6 +118,21 @@ def test_a_text_longer_than_its_sound_does_not_count(supervision: TextSupervisio
     assert value.failed == ("a",) and value.frames == 0 and value.loss.item() == 0.0
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_outputs_that_are_no_numbers_are_no_short_text(
+    supervision: TextSupervision, bad: float
+) -> None:
+    class Fixed(nn.Module):
+        def forward(self, *_: object) -> tuple[Tensor, Tensor]:
+            outputs = torch.zeros(1, 9, NUM_PDFS)
+            outputs[0, 4, 3] = bad
+            return outputs.requires_grad_(), torch.tensor([9])
+
+    target = PreparedGraph(ways(supervision, "가 나"))
+    value = CtcObjective()(Fixed(), collate([Example("a", torch.zeros(9, 1), None, target)]))
+    assert np.isnan(value.loss.item()) and value.frames == 9 and not value.failed
+
+
 def test_it_learns_and_is_a_model(tmp_path: Path) -> None:
     import asr
 
