@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.cli.inputs import STDIN, Input, check_no_sound, expand
-from asr.cli.messages import describe, report
+from asr.cli.messages import about, describe, report
 from asr.cli.models import load_model
 from asr.cli.options import positive
 from asr.errors import DataError, UsageError
@@ -91,8 +91,7 @@ def run(args: argparse.Namespace) -> int:
                 if args.debug:
                     raise
                 failures += 1
-                line = describe(error)
-                report(line if item.name in line else f"{item.name}: {line}")
+                report(about(item.name, error))
                 continue
             _tell(result, _title(item, result), args.format, first)
             first = False

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from asr import __version__
 from asr.cli.inputs import STDIN, Input, expand, output_paths, prepare_folder, utterance_ids
-from asr.cli.messages import describe, report
+from asr.cli.messages import about, describe, report
 from asr.cli.models import load_model, model_path
 from asr.cli.options import positive
 from asr.cli.progress import SoundBar
@@ -165,7 +165,7 @@ def run(args: argparse.Namespace) -> int:
                 with bar.aside():
                     if args.debug:
                         traceback.print_exception(error)
-                    report(_about(inputs[number], error))
+                    report(about(inputs[number].name, error))
     finally:
         bar.close()
     return 1 if failures else 0
@@ -365,9 +365,3 @@ def _print(result: Result, writer: Writer, utterance: str | None) -> None:
     else:
         writer.write(result, sys.stdout)
     sys.stdout.flush()
-
-
-def _about(item: Input, error: Exception) -> str:
-    """The error's line, with the input's name where it does not say it itself."""
-    line = describe(error)
-    return line if item.name in line else f"{item.name}: {line}"
