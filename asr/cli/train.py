@@ -81,8 +81,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                      help="take the states of a pre-trained encoder in place of MFCC: whisper-base,"
                           " or a folder of `asr import-encoder`; with a network of kind encoder-top"
                           " its upper layers learn on")
-    new.add_argument("--pretrained", metavar="DIR", type=Path,
-                     help="begin with what `asr pretrain --kind masked` has learnt (none)")
+    new.add_argument("--pretrained", metavar="NAME|DIR",
+                     help="begin with what `asr pretrain --kind masked` has learnt; with --teacher:"
+                          " with the hidden layers and i-vectors of this model, a TDNN-F (none)")
     taught = parser.add_argument_group("a network that is taught (--teacher)")
     taught.add_argument("--untranscribed", metavar="DATA", nargs="+", default=[],
                         help="further speech for it, without texts")
@@ -150,7 +151,9 @@ def run(args: argparse.Namespace) -> int:
 
             report = distill(
                 open_bundle(resolve(args.teacher)), speech, args.output, work, untranscribed=more,
-                ivectors=args.ivectors, config=_distill_config(args), **common,
+                ivectors=args.ivectors, config=_distill_config(args),
+                pretrained=None if args.pretrained is None
+                else open_bundle(resolve(args.pretrained)), **common,
             )  # fmt: skip
         elif args.objective == "ctc":
             from asr.ctc_training import train_ctc
@@ -163,8 +166,8 @@ def run(args: argparse.Namespace) -> int:
         else:
             report = train_chain(
                 args.system, speech, args.output, work, lm=args.lm, ivectors=args.ivectors,
-                pretrained=args.pretrained, encoder=_encoder(args),
-                config=_chain_config(args), **common,
+                pretrained=None if args.pretrained is None else Path(args.pretrained),
+                encoder=_encoder(args), config=_chain_config(args), **common,
             )  # fmt: skip
     print(_told(report))
     return 0
@@ -179,9 +182,12 @@ def _check_options(args: argparse.Namespace) -> None:
         _refuse(args, ("leaves", "pretrained", "phone_text", "guard", "smbr", "mmi"),
                 "is for LF-MMI: leave it out with --objective ctc")  # fmt: skip
     elif args.teacher is not None:
-        _refuse(args, ("leaves", "lm", "encoder", "pretrained", "guard"),
+        _refuse(args, ("leaves", "lm", "encoder", "guard"),
                 "does not go with --teacher: a student has its teacher's tree and language model,"
-                " hears MFCC and knows nothing yet")  # fmt: skip
+                " and hears MFCC")  # fmt: skip
+        if args.pretrained is not None:
+            _refuse(args, ("network", "ivectors"),
+                    "is the --pretrained model's: leave it out")  # fmt: skip
     elif args.init is None and args.system is None:
         raise UsageError("say what to begin with: --init a model, --system a GMM system, --teacher"
                          " a model that teaches, or --objective ctc")  # fmt: skip

@@ -49,6 +49,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--dim", type=int, metavar="N", help="their width (512)")
     parser.add_argument("--context", type=int, metavar="N",
                         help="frames to either side that are read (7)")
+    parser.add_argument("--nonlinearity", choices=("sigmoid", "relu"),
+                        help="of the hidden layers: sigmoid, or relu with batch norm (sigmoid where"
+                             " they are pre-trained, else relu)")
     parser.add_argument("--pretrain", choices=("none", "rbm", "autoencoder"),
                         help="how the layers are trained before (none)")
     parser.add_argument("--pretrain-epochs", type=int, metavar="N",
@@ -80,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
         if args.threads is not None:
             torch.set_num_threads(args.threads)
-        names = ("layers", "dim", "context", "pretrain", "pretrain_epochs")
+        names = ("layers", "dim", "context", "pretrain", "pretrain_epochs", "nonlinearity")
         config = replace(HybridConfig(), **given({name: getattr(args, name) for name in names}))
         config = replace(config, training=trainer_config(config.training, args))
         report = train_hybrid(

@@ -12,7 +12,7 @@ import pytest
 import torch
 from test_finetuning import shipped_speech
 
-from asr.bundle import open_bundle
+from asr.bundle import ACOUSTIC_FILE, open_bundle
 from asr.chain.denominator import denominator
 from asr.chain.objective import LfMmiConfig, LfMmiLoss
 from asr.chain.phone_lm import PhoneLmConfig, estimate_phone_lm
@@ -167,6 +167,30 @@ def test_a_student_learns_and_is_a_model(
     assert isinstance(asr.load(tmp_path / "out").transcribe(speech[0].path).text, str)
 
 
+def test_a_student_begins_with_another_models_layers(korean_model: Path, tmp_path: Path) -> None:
+    import asr
+
+    speech = shipped_speech()
+    bundle = open_bundle(korean_model)
+    config = replace(options(), network=None)
+    with pytest.raises(UsageError, match="give no others"):
+        distill(bundle, speech[:1], tmp_path / "no", tmp_path / "no.work", pretrained=bundle,
+                config=options())  # fmt: skip
+    report = distill(bundle, speech[:4], tmp_path / "out", tmp_path / "work", pretrained=bundle,
+                     config=config)  # fmt: skip
+    lines = (tmp_path / "work" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if "train/mmi" in row]
+    assert report.utterances == 4 and rows[-1]["train/mmi"] > rows[0]["train/mmi"]
+    model = open_bundle(tmp_path / "out")
+    assert model.manifest.sections["training"][0]["from"] == bundle.manifest.name
+    assert model.manifest.sections["ivector"] == bundle.manifest.sections["ivector"]
+    theirs, own = bundle.tensors(ACOUSTIC_FILE), model.tensors(ACOUSTIC_FILE)
+    assert own.keys() == theirs.keys()
+    far = [name for name in own if np.abs(own[name] - theirs[name]).max() > 0.05]
+    assert {name.split("/")[0] for name in far} == {"output.affine"}  # six steps change little
+    assert isinstance(asr.load(tmp_path / "out").transcribe(speech[0].path).text, str)
+
+
 def _same_sounds(config: DistillConfig, speech: list) -> int:
     """Copies whose sound was played at a speed that the teacher had heard already: all of them."""
     return config.augment.copies * len(speech)
@@ -187,6 +211,7 @@ def test_options_of_a_student(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     words = ["train", str(tmp_path / "data"), str(tmp_path / "out")]
     for options_given, message in (
         (["--teacher", "ko", "--encoder", "whisper-base"], "--encoder does not go with --teacher"),
+        (["--teacher", "ko", "--pretrained", "ko-kaldi", "--ivectors", "x"], "leave it out"),
         (["--init", "ko", "--untranscribed", "x"], "--untranscribed is for --teacher"),
         (["--init", "ko", "--teacher-weight", "0.3"], "--teacher-weight is for --teacher"),
     ):
