@@ -11,6 +11,10 @@ class AudioError(AsrError):
     """A sound file or stream that cannot be read as speech."""
 
 
+class UnknownFormatError(AudioError):
+    """Sound without a header that says what it is, or no sound at all."""
+
+
 class ModelError(AsrError):
     """A model, bundle, graph or language model that is missing, damaged or of the wrong version."""
 

@@ -23,7 +23,7 @@ from typing import IO, Any, BinaryIO
 
 import numpy as np
 
-from asr.errors import AudioError, UsageError
+from asr.errors import AudioError, UnknownFormatError, UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -317,7 +317,7 @@ def _open_ffmpeg(name: str, path: Path, file: BinaryIO, stack: contextlib.ExitSt
     magic = file.read(16)
     kind = next((kind for pattern, kind in _FFMPEG_CONTAINERS if pattern.match(magic)), None)
     if kind is None:
-        raise AudioError(
+        raise UnknownFormatError(
             f"{name} is not a sound file that can be read (wav, flac, ogg, mp3, aiff, au, caf;"
             " m4a and webm with ffmpeg); for headerless PCM give its raw format"
         )

@@ -21,7 +21,7 @@ from asr.result import Result, Segment, Word
 from asr.search import Index
 from asr.server.app import create_app
 from asr.server.config import ServerConfig
-from asr.server.run import Server, listen
+from asr.server.run import Server, reserve
 
 
 @functools.cache
@@ -37,11 +37,11 @@ class Running:
         self, model: Any, config: ServerConfig, certificate: Path | None = None,
         key: Path | None = None, index: Index | None = None,
     ) -> None:  # fmt: skip
-        listening = listen("127.0.0.1", 0)
-        self.host, self.port = listening.getsockname()
+        address = reserve("127.0.0.1", 0)
+        self.host, self.port = address.getsockname()
         self.server = Server(create_app(model, config, index=index), certificate, key)
         self.service = self.server.service
-        self.thread = threading.Thread(target=self.server.run, args=([listening],))
+        self.thread = threading.Thread(target=self.server.run, args=([address],))
         self.thread.start()
         until(lambda: self.server.started)
 

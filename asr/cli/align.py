@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from asr.alignment import LEVELS, Alignment
 from asr.alignment_writers import ALIGNMENT_WRITERS, get_alignment_writer
 from asr.cli.inputs import STDIN, Input, output_paths, prepare_folder
-from asr.cli.messages import describe, report
+from asr.cli.messages import about, report
 from asr.cli.models import model_path
 from asr.errors import DataError, UsageError
 
@@ -103,8 +103,7 @@ def run(args: argparse.Namespace) -> int:
             failures += 1
             if args.debug:
                 traceback.print_exception(error)
-            line = describe(error)
-            report(line if pair.sound.name in line else f"{pair.sound.name}: {line}")
+            report(about(pair.sound.name, error))
     return 1 if failures else 0
 
 

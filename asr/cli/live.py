@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from asr.cli.inputs import STDIN
 from asr.cli.models import load_model
-from asr.errors import AudioError, UsageError
+from asr.errors import AudioError, UnknownFormatError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,7 +111,13 @@ def _blocks(source: str, rate: int, wanted: int) -> Iterator[NDArray[np.float32]
     if source != STDIN:
         from asr.audio import iter_blocks
 
-        yield from iter_blocks(source, wanted, block_seconds=BLOCK)
+        try:
+            yield from iter_blocks(source, wanted, block_seconds=BLOCK)
+        except UnknownFormatError as error:  # files are given their raw format elsewhere
+            raise AudioError(
+                f"{source} is not a sound file that can be read; headerless 16-bit PCM comes by"
+                f" standard input: asr live - --rate HZ < {source}"
+            ) from error
         return
     from asr.pcm import PcmDecoder
 

@@ -13,6 +13,12 @@ def report(message: str) -> None:
     print(f"asr: error: {message}", file=sys.stderr)
 
 
+def about(name: str, error: BaseException) -> str:
+    """One line about a failure with one of several inputs, which names it."""
+    line = describe(error)
+    return line if name in line else f"{name}: {line}"
+
+
 def describe(error: BaseException) -> str:
     """One line for a user: our own errors say what to do, others ask for `--debug`."""
     if isinstance(error, AsrError):

@@ -24,7 +24,7 @@ def model_path(name: str | Path) -> Path:
         return resolve(name, progress)
 
 
-def load_model(name: str, device: str = "cpu", jobs: int | None = None) -> Model:
+def load_model(name: str | Path, device: str = "cpu", jobs: int | None = None) -> Model:
     """A model ready to recognise.
 
     Args:

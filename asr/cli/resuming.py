@@ -15,7 +15,7 @@ from asr.atomic import replaced_file
 from asr.cli.inputs import STDIN, Input
 
 FOLDER = ".malsori-done"
-FORMAT, VERSION = "malsori-done", 1
+FORMAT, VERSION = "malsori-done", 2
 Outputs = dict[str, Path]
 """Where the transcripts of a sound go, by format."""
 
@@ -92,15 +92,16 @@ class Marks:
         return {}
 
 
-def _stamp(item: Input) -> dict[str, int] | None:
-    """What tells a sound from what it was before; None where nothing does."""
+def _stamp(item: Input) -> dict[str, str | int] | None:
+    """What tells a sound from others and from what it was before; None where nothing does."""
     if item.source == STDIN:
         return None
     try:
         stat = os.stat(item.source)
     except OSError:
         return None
-    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    path = os.fsencode(os.path.abspath(item.source)).decode("utf-8", "replace")
+    return {"path": path, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
 
 def model_identity(path: Path) -> str:

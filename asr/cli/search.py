@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.cli.inputs import STDIN, Input, check_no_sound, expand
-from asr.cli.messages import describe, report
+from asr.cli.messages import about, describe, report
 from asr.cli.models import load_model
+from asr.cli.options import positive
 from asr.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from asr.search import Index, SearchConfig, SearchResult, VoiceSearch
+
+logger = logging.getLogger("asr.search")
 
 MOST_HITS = 1000
 
@@ -45,7 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     how = parser.add_argument_group("how it is searched")
     how.add_argument("--text", action="append", default=[], metavar="QUERY",
                      help="search for a typed query; may be repeated")
-    how.add_argument("--top", type=_positive, default=5, metavar="N",
+    how.add_argument("--top", type=positive, default=5, metavar="N",
                      help="hits of each query (default: 5)")
     how.add_argument("--passes", type=int, choices=(1, 2), default=1,
                      help="2: listen again for the likeliest entries (default: 1)")
@@ -66,12 +70,16 @@ def run(args: argparse.Namespace) -> int:
     if not args.text and not inputs:
         return 1 if errors else 0
     from asr.search import SearchConfig, Searcher
+    from asr.search.hypotheses import is_readable
 
     config = SearchConfig(top=args.top)
     first = True
     searcher = Searcher(index, config)
     for text in args.text:
-        _tell(searcher.search(text), text, args.format, first)
+        result = searcher.search(text)
+        if not result.hits and not is_readable(text):
+            logger.warning("nothing in the query %r can be read aloud: write it in Hangul", text)
+        _tell(result, text, args.format, first)
         first = False
     failures = len(errors)
     if inputs:
@@ -83,8 +91,7 @@ def run(args: argparse.Namespace) -> int:
                 if args.debug:
                     raise
                 failures += 1
-                line = describe(error)
-                report(line if item.name in line else f"{item.name}: {line}")
+                report(about(item.name, error))
                 continue
             _tell(result, _title(item, result), args.format, first)
             first = False
@@ -148,9 +155,3 @@ def _lines(result: SearchResult) -> Iterator[str]:
         yield f"  {hit.score:.3f}  {hit.name}{when}{around}{more}"
     if not result.hits:
         yield "  (nothing)"
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)

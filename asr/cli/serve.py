@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from asr.cli.inputs import check_no_sound
 from asr.cli.models import load_model
+from asr.cli.options import count, positive, positive_real
 from asr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument("--words", type=Path, action="append", default=[], metavar="FILE",
                         help="make these words recognisable for all (docs/own-words.md)")
-    parser.add_argument("-j", "--jobs", type=int, metavar="N",
+    parser.add_argument("-j", "--jobs", type=positive, metavar="N",
                         help="sounds recognised at once (default: one for each processor)")
-    parser.add_argument("--batch", type=int, metavar="N",
+    parser.add_argument("--batch", type=positive, metavar="N",
                         help="live streams whose network is run at once, at most (default: 1)")
     parser.add_argument("--catalog", type=Path, metavar="FILE",
                         help="a catalogue for /search and the page (docs/search.md)")
@@ -74,15 +75,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 _LIMITS = (
-    ("--queue", int, "uploads that may wait for their turn"),
-    ("--max-upload-mb", float, "largest upload in megabytes"),
-    ("--max-seconds", float, "longest sound of an upload, in seconds"),
-    ("--max-streams", int, "live streams at once"),
-    ("--client-requests", int, "uploads and searches of one client at once"),
-    ("--client-streams", int, "live streams of one client at once"),
-    ("--client-rate", int, "requests and streams of one client in a minute"),
-    ("--idle-seconds", float, "a client silent for so long in the midst of sending is given up"),
-    ("--grace-seconds", float, "longest time to finish what was accepted when told to stop"),
+    ("--queue", count, "uploads that may wait for their turn"),
+    ("--max-upload-mb", positive_real, "largest upload in megabytes"),
+    ("--max-seconds", positive_real, "longest sound of an upload, in seconds"),
+    ("--max-streams", positive, "live streams at once"),
+    ("--client-requests", positive, "uploads and searches of one client at once"),
+    ("--client-streams", positive, "live streams of one client at once"),
+    ("--client-rate", positive, "requests and streams of one client in a minute"),
+    ("--idle-seconds", positive_real,
+     "a client silent for so long in the midst of sending is given up"),
+    ("--grace-seconds", positive_real,
+     "longest time to finish what was accepted when told to stop"),
 )
 
 
@@ -100,21 +103,20 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--catalog and --index are two ways to say the same: give one")
     check_no_sound("--catalog", args.catalog)
     from asr.server.app import create_app
-    from asr.server.run import Server, listen, serve
+    from asr.server.run import Server, reserve, serve
     from asr.server.security import is_loopback
     from asr.server.warming import warm_up
 
     config = _config(args)
     local = is_loopback(args.host)
-    listening = listen(args.host, args.port)
-    with listening:
+    with reserve(args.host, args.port) as address:  # before the model is loaded, which takes long
         if not local:
             _warn(args, config)
         model = _load(args, config.jobs)
         app = create_app(model, config, local=local, index=_index(args))
         warm_up(app.state.service)
         server = Server(app, args.certificate, args.private_key)
-        serve(server, listening, _announce(model.name))
+        serve(server, address, _announce(model.name))
     return 0
 
 

@@ -39,9 +39,9 @@ LONGEST_SENTENCE = 200
 DESCRIPTION = """\
 Train a network by LF-MMI from transcribed speech, and write a model: with --init a model that goes
 on learning, with --system a new one, from the alignments of a GMM system (asr gmm) of the same
-speech. The texts are as people write them; numbers and Latin letters are read out. What was
-interrupted goes on where it stopped when the same command is given again. Under torchrun several
-processes share the work.
+speech, with --teacher a small new one, from what a strong model hears. The texts are as people
+write them; numbers and Latin letters are read out. What was interrupted goes on where it stopped
+when the same command is given again. Under torchrun several processes share the work.
 """
 
 
@@ -193,9 +193,7 @@ def _check_options(args: argparse.Namespace) -> None:
     if args.teacher is None:
         _refuse(args, ("untranscribed", "teacher_weight"), "is for --teacher: give one")
     if args.init is not None:
-        for name in _NEW_ONLY:
-            if getattr(args, name) is not None:
-                raise UsageError(f"--{name} is of a new network: give --system instead of --init")
+        _refuse(args, _NEW_ONLY, "is of a new network: give --system instead of --init")
         if args.guard and not args.dev:
             raise UsageError("--guard chooses among the weights that --dev finds good: give --dev")
     elif args.guard:

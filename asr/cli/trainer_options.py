@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.cli.options import given
+from asr.cli.options import given, positive
 from asr.cli.speech_data import SpokenSound
 from asr.errors import UsageError
 
@@ -32,7 +32,7 @@ def add_trainer_options(
     parser.add_argument("--attribution", default="", metavar="TEXT",
                         help="kept in the model: whom to name for the speech")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
-    parser.add_argument("--threads", type=int, metavar="N", help="processor threads (all)")
+    parser.add_argument("--threads", type=positive, metavar="N", help="processor threads (all)")
     parser.add_argument("--work", type=Path, metavar="DIR",
                         help="where checkpoints, log and curves are kept (OUT.work)")
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from asr import __version__
 from asr.cli.inputs import STDIN, Input, expand, output_paths, prepare_folder, utterance_ids
-from asr.cli.messages import describe, report
+from asr.cli.messages import about, describe, report
 from asr.cli.models import load_model, model_path
+from asr.cli.options import positive
 from asr.cli.progress import SoundBar
 from asr.cli.resuming import Marks, content_identity, identity, model_identity
 from asr.errors import AsrError, AudioError, UsageError
@@ -25,6 +26,7 @@ from asr.subtitles import CueOptions
 from asr.writers import WRITERS, TextWriter, Writer, get_writer
 
 if TYPE_CHECKING:
+    from asr.graph.grammar import Grammar
     from asr.recognizer import Model, Stream
     from asr.result import Result
     from asr.segmenting import SegmentingConfig
@@ -58,7 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("-m", "--model", default="ko",
                         help="name or folder of a model (default: ko, made on first use)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
-    parser.add_argument("-j", "--jobs", type=_positive, default=1, metavar="N",
+    parser.add_argument("-j", "--jobs", type=positive, default=1, metavar="N",
                         help="sounds, and segments of long ones, recognised at once (default: 1)")
     parser.add_argument("--resume", action="store_true",
                         help="with --output, leave out sounds that were recognised in full, as they"
@@ -79,7 +81,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                       help="take the search's best text without asking the morpheme model: faster,"
                       " less accurate")
     more = parser.add_argument_group("what is told")
-    more.add_argument("--nbest", type=_positive, default=0, metavar="N",
+    more.add_argument("--nbest", type=positive, default=0, metavar="N",
                       help="alternatives of each segment, in json")
     more.add_argument("--jamo", action="store_true",
                       help="times of syllables and jamo, in json")
@@ -89,9 +91,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     more.add_argument("--punctuation", action="store_true",
                       help="full stops, question marks and commas, as a small model guesses them")
     cues = parser.add_argument_group("subtitles (srt, vtt)")
-    cues.add_argument("--line-length", type=_positive, default=CueOptions.line_length, metavar="N",
+    cues.add_argument("--line-length", type=positive, default=CueOptions.line_length, metavar="N",
                       help="characters on a line (default: %(default)s)")
-    cues.add_argument("--lines", type=_positive, default=CueOptions.lines, metavar="N",
+    cues.add_argument("--lines", type=positive, default=CueOptions.lines, metavar="N",
                       help="lines at once (default: %(default)s)")
     cues.add_argument("--reading-speed", type=float, default=CueOptions.reading_speed, metavar="X",
                       help="characters a second, for which they stay where there is time"
@@ -120,12 +122,14 @@ def run(args: argparse.Namespace) -> int:
         return 1
     if args.output:
         prepare_folder(args.output, f"--output {args.output}")
-    marks = Marks(args.output, _how(args)) if args.output else None
+    grammar = _grammar(args.grammar)
+    folder = model_path(args.model)
+    marks = Marks(args.output, _how(args, grammar, folder)) if args.output else None
     if args.resume and marks is not None:
         inputs, paths = marks.undone(inputs, paths)
         if not inputs:
             return 1 if errors else 0
-    model = _adapted(load_model(args.model, args.device, args.jobs), args)
+    model = _adapted(load_model(folder, args.device, args.jobs), args, grammar)
     detail = Detail(args.nbest, args.jamo, args.written, args.punctuation)
     voices = VoiceConfig(threshold=0.0) if args.no_vad else VoiceConfig()
     segmenting = SegmentingConfig(voices=voices)
@@ -161,7 +165,7 @@ def run(args: argparse.Namespace) -> int:
                 with bar.aside():
                     if args.debug:
                         traceback.print_exception(error)
-                    report(_about(inputs[number], error))
+                    report(about(inputs[number].name, error))
     finally:
         bar.close()
     return 1 if failures else 0
@@ -187,17 +191,22 @@ _NOT_TOLD = ("inputs", "output", "format", "device", "jobs", "resume", "debug")
 """Options that change no transcript."""
 
 
-def _how(args: argparse.Namespace) -> dict[str, object]:
+def _grammar(path: Path | None) -> Grammar | None:
+    if path is None:
+        return None
+    from asr.graph.grammar import load_grammar
+
+    return load_grammar(path)
+
+
+def _how(args: argparse.Namespace, grammar: Grammar | None, model: Path) -> dict[str, object]:
     """All that transcripts depend on beside their sounds."""
     options = {name: value for name, value in vars(args).items() if name not in _NOT_TOLD}
     for name in ("words", "hotwords"):
         options[name] = [content_identity(path) for path in options[name]]
-    if args.grammar is not None:
-        from asr.graph.grammar import load_grammar
-
-        grammar = load_grammar(args.grammar)  # with the lists that it names
-        options["grammar"] = identity(repr(grammar.root).encode())
-    return {**options, "model": model_identity(model_path(args.model)), "malsori": __version__}
+    if grammar is not None:
+        options["grammar"] = identity(repr(grammar.root).encode())  # with the lists that it names
+    return {**options, "model": model_identity(model), "malsori": __version__}
 
 
 def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
@@ -227,7 +236,7 @@ def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
                 raise UsageError(f"--{option} is told in json only: add --format json")
 
 
-def _adapted(model: Model, args: argparse.Namespace) -> Model:
+def _adapted(model: Model, args: argparse.Namespace, grammar: Grammar | None) -> Model:
     """The model with the user's words or grammar."""
     from asr.graph.bias_words import read_words_file
 
@@ -235,8 +244,8 @@ def _adapted(model: Model, args: argparse.Namespace) -> Model:
         model = model.add_words(path)
     for path in args.hotwords:
         model = model.add_words(read_words_file(path, boost=HOTWORD_BOOST))
-    if args.grammar is not None:
-        model = model.with_grammar(args.grammar)
+    if grammar is not None:
+        model = model.with_grammar(grammar)
     return model.with_options(rescoring=None) if args.no_rescoring else model
 
 
@@ -356,15 +365,3 @@ def _print(result: Result, writer: Writer, utterance: str | None) -> None:
     else:
         writer.write(result, sys.stdout)
     sys.stdout.flush()
-
-
-def _about(item: Input, error: Exception) -> str:
-    """The error's line, with the input's name where it does not say it itself."""
-    line = describe(error)
-    return line if item.name in line else f"{item.name}: {line}"
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)

@@ -82,6 +82,15 @@ def hypotheses(query: str | Iterable[tuple[str, float]]) -> list[Hypothesis]:
     return sorted(found.values(), key=lambda one: -one.share)
 
 
+def is_readable(query: str) -> bool:
+    """Whether anything in a query can be read aloud; nothing is found by what cannot.
+
+    >>> is_readable("서울역 맛집"), is_readable("東京")
+    (True, False)
+    """
+    return any(any(one.spoken) for one in hypotheses(query))
+
+
 def _hypothesis(text: str, share: float) -> Hypothesis:
     written = tuple(text.split())
     spoken = _spoken(" ".join(written))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 from asr.errors import UsageError
@@ -73,5 +74,5 @@ class ServerConfig:
             least = 0 if field.name == "queue" else 1e-3
             if isinstance(value, bool):
                 continue
-            if isinstance(value, int | float) and value < least:
+            if isinstance(value, int | float) and not least <= value < math.inf:
                 raise UsageError(f"{field.name} must be positive, not {value}")

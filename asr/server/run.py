@@ -23,6 +23,8 @@ from asr.server.service import Service
 
 logger = logging.getLogger("asr.server")
 
+BACKLOG = 512
+"""Connections that wait to be taken."""
 KEEP_ALIVE_SECONDS = 15
 MOST_FLUSH_SECONDS = 5
 """After all is answered, the longest that answers may take to be sent off."""
@@ -47,6 +49,7 @@ class Server(uvicorn.Server):
             http=_guarded(config),
             ws=_guarded_stream(config),
             lifespan="off",
+            backlog=BACKLOG,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -88,33 +91,53 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes any that is free.
+def reserve(host: str, port: int) -> socket.socket:
+    """A socket that holds an address; port 0 takes any that is free.
+
+    It refuses connections until :func:`serve` listens: a client that tries to connect, such as a
+    readiness probe, is told at once that nobody answers yet.
 
     Raises:
         AsrError: the address cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    address = socket.socket(family)
     try:
-        return socket.create_server((host.strip("[]"), port), family=family, backlog=512)
+        address.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            address.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        address.bind((host.strip("[]"), port))
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise AsrError(f"cannot listen on {host}, port {port}: {reason}; choose others with --host"
-                       " and --port") from error
+        address.close()
+        raise _unavailable(host, port, error) from error
+    return address
 
 
-def serve(server: Server, listening: socket.socket, started: Callable[[str], None]) -> None:
-    """Serve until a signal comes.
+def _unavailable(host: str, port: int, error: Exception) -> AsrError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return AsrError(f"cannot listen on {host}, port {port}: {reason}; choose others with --host"
+                    " and --port")
+
+
+def serve(server: Server, address: socket.socket, started: Callable[[str], None]) -> None:
+    """Listen, and serve until a signal comes.
 
     Args:
         server: made for the application.
-        listening: from `listen`.
+        address: from `reserve`.
         started: told the address once clients may connect.
+
+    Raises:
+        AsrError: another process listens there since.
     """
-    host, port = listening.getsockname()[:2]
+    host, port = address.getsockname()[:2]
+    try:
+        address.listen(BACKLOG)
+    except OSError as error:
+        raise _unavailable(host, port, error) from error
     scheme = "https" if server.config.ssl_certfile else "http"
     started(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
-    server.run(sockets=[listening])
+    server.run(sockets=[address])
 
 
 def _guarded(config: ServerConfig) -> type[H11Protocol]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
+from asr.errors import UsageError
 from asr.search import SearchResult, VoiceSearch
 from asr.server.errors import ApiError
 from asr.server.service import Service
@@ -19,8 +20,8 @@ async def by_text(service: Service, request: Request) -> Response:
     """Answer ``GET /search?q=TEXT&top=N``.
 
     Raises:
-        ApiError: 404 without a catalogue, 400 for a query that makes no sense, 429 or 503 where
-            the client or the service has too much to do.
+        ApiError: 404 without a catalogue, 400 for a query that makes no sense, 429 where the
+            client has too much in progress, 503 where the service is stopping.
     """
     searcher = _catalogue(service).searcher
     count = _count(request.query_params.get("top"))
@@ -29,7 +30,10 @@ async def by_text(service: Service, request: Request) -> Response:
         raise ApiError(400, f"q is what to search for, 1 to {MOST_CHARACTERS} characters",
                        param="q")
     with service.accepted(), service.limits.request(request.state.client):
-        return _answer(await service.pool.run_live(lambda: searcher.search(text, count)))
+        try:
+            return _answer(await service.pool.run_live(lambda: searcher.search(text, count)))
+        except UsageError as error:
+            raise ApiError(400, str(error), param="q") from error
 
 
 async def by_voice(service: Service, request: Request) -> Response:

@@ -13,6 +13,7 @@ from fastapi import WebSocket
 from fastapi.websockets import WebSocketDisconnect
 
 from asr.errors import AsrError
+from asr.result import Segment
 from asr.server.live import Heard, PcmStream
 from asr.server.security import PROTOCOL
 from asr.server.service import Service
@@ -32,6 +33,9 @@ logger = logging.getLogger("asr.server")
 
 T = TypeVar("T")
 
+STEP_SECONDS = 1.0
+"""Sound that a worker is given at once: a message may hold minutes of it."""
+SAMPLE_BYTES = 2
 MOST_LATE = 100
 """Messages that had come when the service was told to stop, and are answered still."""
 
@@ -141,8 +145,7 @@ class LiveSession:
         """Answer a message; True where it was the last."""
         began = time.perf_counter()
         if isinstance(message, bytes):
-            heard = await self._step(self._accept, message)
-            await self._tell(heard)
+            await self._tell(await self._hear(message))
         else:
             command = parse_command(message, self._config, self._service.config.phrases)
             if command.config is not None:
@@ -154,6 +157,16 @@ class LiveSession:
                 return True
         self._service.metrics.step_seconds.observe(time.perf_counter() - began)
         return False
+
+    async def _hear(self, message: bytes) -> Heard:
+        """Recognise sound in pieces, between which other streams have their turn."""
+        final: tuple[Segment, ...] = ()
+        partial = ""
+        size = max(1, round(STEP_SECONDS * self._config.sample_rate)) * SAMPLE_BYTES
+        for begin in range(0, max(1, len(message)), size):
+            heard = await self._step(self._accept, message[begin : begin + size])
+            final, partial = final + heard.final, heard.partial
+        return Heard(final, partial)
 
     async def _tell(self, heard: Heard) -> None:
         if heard.final:

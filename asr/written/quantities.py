@@ -16,6 +16,8 @@ from asr.written.tails import tail_end
 _MONTHS = {"유월": "6월", "시월": "10월"}
 _ORDINAL_ALONE = re.compile(r"제([이삼사])의(?![가-힣])")
 """제이의, 제삼의: a second, a third of its kind."""
+_SOME = re.compile(r"여| 여(?![자인])")
+"""이십여 명, 이십 여 명; but 오십 여자 are women."""
 _VAGUE = ("몇", "수")
 
 
@@ -71,8 +73,8 @@ def _ordinal_alone(place: Place) -> Match | None:
 def _with_counters(text: str, number: Number) -> Iterator[Counted]:
     """A number and each counter that may be after it, longest first."""
     begin = number.end
-    if number.value >= 10 and text[begin:].lstrip(" ").startswith("여"):
-        begin = text.index("여", begin) + 1
+    if number.value >= 10 and (some := _SOME.match(text, begin)):
+        begin = some.end()
     begin += text.startswith(" ", begin)
     for length in range(longest_counter(), 0, -1):
         word = text[begin : begin + length]

@@ -173,5 +173,6 @@ def test_options_that_say_nothing_are_refused(
     words = ["train", str(tmp_path / "data"), str(tmp_path / "out")]
     assert main(words) == 2
     assert "--objective ctc" in capsys.readouterr().err
-    assert main([*words, "--objective", "ctc", "--leaves", "9"]) == 2
-    assert "--leaves is for LF-MMI" in capsys.readouterr().err
+    for option in ("--leaves", "--smbr", "--mmi"):
+        assert main([*words, "--objective", "ctc", option, "9"]) == 2
+        assert f"{option} is for LF-MMI" in capsys.readouterr().err

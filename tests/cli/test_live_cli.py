@@ -74,6 +74,8 @@ def test_wrong_use_and_wrong_sound(korean_model, monkeypatch, capsys, tmp_path) 
     assert "ended within a sample" in capsys.readouterr().err
     (tmp_path / "a.wav").write_bytes(b"no sound")
     assert main(["live", str(tmp_path / "a.wav"), "--model", str(korean_model)]) == 1
+    error = capsys.readouterr().err
+    assert "comes by standard input: asr live - --rate HZ" in error and "raw format" not in error
 
 
 def test_a_grammar_is_followed(korean_model, tmp_path, capsys) -> None:

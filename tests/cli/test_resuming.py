@@ -134,6 +134,19 @@ def test_a_sound_that_changed_is_recognised_again(call: Call, seconds: int) -> N
     assert (call.out / "deep" / "b.txt").read_text(encoding="utf-8") == "하나 하나 하나\n"
 
 
+def test_another_sound_of_the_same_name_size_and_time_is_another(call: Call, tmp_path) -> None:
+    """As archives make them, whose files all have one time."""
+    other = tmp_path / "others"
+    (other / "deep").mkdir(parents=True)
+    for folder in (call.sounds, other):
+        for name in ("a.wav", "deep/b.flac"):
+            soundfile.write(folder / name, np.zeros(16_000), 16_000)
+            os.utime(folder / name, (10**9, 10**9))
+    assert call() == 2 and call() == 0
+    call.sounds = other
+    assert call() == 2 and call() == 0
+
+
 def test_a_damaged_sound_is_never_done(call: Call, capsys) -> None:
     whole = np.random.default_rng(0).normal(0, 0.1, 160_000)
     soundfile.write(call.sounds / "a.flac", whole, 16_000)
@@ -152,6 +165,6 @@ def test_marks_say_what_they_are(call: Call) -> None:
     call("-f", "txt", "-f", "json")
     mark = json.loads((call.out / FOLDER / "deep" / "b.json").read_text(encoding="utf-8"))
     size = (call.sounds / "deep" / "b.flac").stat().st_size
-    assert mark["format"] == "malsori-done" and mark["version"] == 1
+    assert mark["format"] == "malsori-done" and mark["version"] == 2
     assert mark["files"] == ["json", "txt"] and mark["sound"]["size"] == size
     assert mark["how"]["written"] is False

@@ -34,6 +34,15 @@ def test_typed(places, capsys):
     assert "남산타워" in second and "id=3" in second
 
 
+def test_a_query_that_cannot_be_read_is_told(places, capsys, caplog):
+    assert main(["search", "--catalog", str(places), "--text", "東京"]) == 0
+    assert "(nothing)" in capsys.readouterr().out
+    assert "'東京' can be read aloud: write it in Hangul" in caplog.text
+    caplog.clear()
+    assert main(["search", "--catalog", str(places), "--text", "쀍"]) == 0
+    assert "(nothing)" in capsys.readouterr().out and not caplog.text
+
+
 def test_index_on_disk(places, tmp_path, capsys):
     folder = tmp_path / "index"
     assert main(["search", "--catalog", str(places), "--build-index", str(folder)]) == 0

@@ -14,6 +14,7 @@ import soundfile
 
 from asr.cli import transcribe
 from asr.cli.main import main
+from asr.graph import grammar
 from asr.result import Result, Segment, Word
 
 ROOT = Path(__file__).parent.parent.parent
@@ -101,6 +102,24 @@ def test_output_folder_keeps_the_shape_of_the_input(counting, sounds, tmp_path, 
     assert (out / "deep" / "c.txt").read_text(encoding="utf-8") == "1초 2초 3초\n"
 
 
+def test_a_grammar_is_read_once_and_before_the_model(
+    counting, sounds, tmp_path, monkeypatch, capsys
+):
+    path, read, given = tmp_path / "lights.txt", [], []
+    load = grammar.load_grammar
+    monkeypatch.setattr(grammar, "load_grammar", lambda path: read.append(path) or load(path))
+    monkeypatch.setattr(CountingModel, "with_grammar", lambda self, one: given.append(one) or self,
+                        raising=False)
+    path.write_text("불 켜 줘\n", encoding="utf-8")
+    command = ["transcribe", str(sounds / "b.wav"), "--grammar", str(path)]
+    assert main([*command, "-o", str(tmp_path / "out")]) == 0
+    assert read == [path] and isinstance(given[0], grammar.Grammar)
+    path.write_text("불 켜 (줘\n", encoding="utf-8")
+    monkeypatch.setattr(transcribe, "load_model", lambda *arguments: pytest.fail("it was loaded"))
+    assert main(command) == 1
+    assert "line 1" in capsys.readouterr().err
+
+
 def test_subtitle_options(counting, sounds, capsys):
     long = str(sounds / "deep" / "c.ogg")
     assert main(["transcribe", long, "-f", "vtt", "--word-times", "--line-length", "2"]) == 0
@@ -146,7 +165,7 @@ def test_debug_shows_the_traceback_of_a_bad_file(counting, sounds, capsys):
     (sounds / "aa.wav").write_text("text")
     assert main(["transcribe", "--debug", str(sounds)]) == 1
     captured = capsys.readouterr()
-    assert "Traceback" in captured.err and "AudioError" in captured.err
+    assert "Traceback" in captured.err and "UnknownFormatError" in captured.err
     assert len(captured.out.splitlines()) == 3
 
 

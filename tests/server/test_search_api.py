@@ -75,6 +75,8 @@ def test_by_voice(service: Running, model: Model, index: Index) -> None:
 def test_what_makes_no_sense_is_refused(service: Running) -> None:
     for query in ({}, {"q": "  "}, {"q": "가" * 501}):
         assert refused(service, **query)[0] == 400
+    code, message = refused(service, q="가" * 450)
+    assert code == 400 and "more than 400 syllables" in message
     for top in ("0", "101", "many", "1" * 5000):
         code, message = refused(service, q="서울역", top=top)
         assert code == 400 and "1 to 100" in message

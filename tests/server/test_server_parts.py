@@ -10,9 +10,10 @@ import time
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from serving import ObedientModel, running
+from serving import ObedientModel, running, until
+from websockets.sync.client import connect
 
 from asr.errors import AsrError, UsageError
 from asr.result import Result, Segment, Word
@@ -89,6 +90,7 @@ def test_any_config_is_taken_or_refused(fields: dict) -> None:
     assert config is not None and 0 <= config.alternatives <= 100
 
 
+@settings(deadline=None)  # the first phrases load the tables
 @given(st.lists(st.text("가나 \"'$<[|@#A1", max_size=12), min_size=1, max_size=5))
 def test_any_phrases_make_a_grammar_or_an_error_of_ours(phrases: list[str]) -> None:
     from asr.graph.grammar import parse_grammar
@@ -209,6 +211,28 @@ def test_streams_that_run_together_are_more_than_the_workers_and_uploads_are_not
         return sum(steps)
 
     assert asyncio.run(scenario()) == 3
+
+
+def test_a_long_message_is_many_steps_and_has_one_answer() -> None:
+    """Another stream has its turn between them, however much sound one message holds."""
+    model = ObedientModel()
+    with running(model, jobs=1) as service, connect(service.live) as long, \
+            connect(service.live) as other:
+        model.gate.clear()
+        long.send(bytes(2 * 10 * 16_000) + b"\0")  # and half of a sample
+        until(lambda: model.entered == 1)
+        other.send(bytes(2 * 16_000))
+        until(lambda: len(service.service.pool._live) == 1)
+        model.gate.set()
+        assert json.loads(other.recv(20))["text"] == "말"
+        assert json.loads(long.recv(20))["text"] == " ".join(["말"] * 10)
+        assert model.entered == 11
+        long.send(bytes(2 * 16_000 - 2))
+        assert json.loads(long.recv(20)) == {"partial": ""}
+        long.send(b"\0")  # the other half
+        assert json.loads(long.recv(20))["text"] == "말"
+        long.send(b"")
+        assert json.loads(long.recv(20)) == {"partial": ""}
 
 
 def test_a_failing_step_fails_alone() -> None:

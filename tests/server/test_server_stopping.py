@@ -24,7 +24,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from asr.data_files import shipped
+from asr.errors import AsrError
+from asr.server.app import create_app
 from asr.server.config import ServerConfig
+from asr.server.run import Server, reserve, serve
 
 ROOT = Path(__file__).parents[2]
 SECOND = b"\0\0" * 16_000
@@ -164,7 +167,6 @@ def test_the_command_stops_under_load(korean_model: Path) -> None:
     ("arguments", "message"),
     [
         (["--host", "203.0.113.1"], "cannot listen"),  # no address of this machine
-        (["--jobs", "-1"], "jobs must be positive"),
         (["--certificate", "a.pem"], "need each other"),
         (["--certificate", "a.pem", "--private-key", "b.pem"], "no such file"),
         (["--api-keys", "nowhere"], "cannot be read"),
@@ -178,6 +180,71 @@ def test_what_cannot_be_served_is_said_in_a_line(
     assert main(["serve", *arguments]) in (1, 2)
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", [
+    ["--jobs", "-1"], ["--batch", "0"], ["--queue", "-1"], ["--max-upload-mb", "inf"],
+    ["--idle-seconds", "nan"], ["--grace-seconds", "0"], ["--client-rate", "9" * 5000],
+])  # fmt: skip
+def test_a_limit_that_makes_no_sense_is_told_by_its_option(
+    option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from asr.cli.main import main
+
+    with pytest.raises(SystemExit) as exit:
+        main(["serve", *option])
+    assert exit.value.code == 2
+    assert f"{option[0]}: {option[1]!r} is not a" in capsys.readouterr().err
+
+
+def free_port() -> int:
+    with reserve("127.0.0.1", 0) as address:
+        port: int = address.getsockname()[1]
+    return port
+
+
+def test_nobody_is_let_in_before_it_is_warm(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A probe is refused at once, and does not wait for the model."""
+    from asr.cli.main import main
+
+    port, probed = free_port(), []
+
+    def probe(service: Any) -> None:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 5)
+        probed.append(service.model.name)
+        raise AsrError("it was probed")
+
+    monkeypatch.setattr("asr.cli.serve.load_model", lambda *arguments: ObedientModel())
+    monkeypatch.setattr("asr.server.warming.warm_up", probe)
+    assert main(["serve", "--port", str(port)]) == 1
+    assert probed == ["obedient"] and "it was probed" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_told_before_the_model_is_loaded(
+    capsys: pytest.CaptureFixture[str]
+) -> None:
+    from asr.cli.main import main
+
+    with reserve("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["serve", "--port", str(port), "--model", "missing"]) == 1
+        assert f"cannot listen on 127.0.0.1, port {port}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="two sockets share a port on Linux only")
+def test_a_port_that_is_taken_meanwhile_is_told() -> None:
+    with reserve("127.0.0.1", 0) as late:
+        port = late.getsockname()[1]
+        with reserve("127.0.0.1", port) as early:
+            early.listen()
+            server = Server(create_app(ObedientModel()))  # type: ignore[arg-type]
+            with pytest.raises(AsrError, match=f"cannot listen on 127.0.0.1, port {port}"):
+                serve(server, late, print)
+            server.service.pool.close()
 
 
 def test_without_the_extra_it_says_what_to_install(

@@ -16,11 +16,14 @@ export function setUpSearch(headers, texts) {
     element("found").textContent = rows.length ? "" : texts().noHits;
   };
   const search = async (text) => {
-    const query = text.trim().slice(0, 500);
+    const query = text.trim().slice(0, 400);  // longer ones are refused
     if (element("search-part").hidden || !query) return;
     const answer = await fetch(`/search?q=${encodeURIComponent(query)}`, { headers: headers() });
     if (answer.ok) show(await answer.json());
-    else element("found").textContent = texts().failed;
+    else {
+      element("hits").replaceChildren();
+      element("found").textContent = texts().failed;
+    }
   };
   element("search-form").onsubmit = (event) => {
     event.preventDefault();
