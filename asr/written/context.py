@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from asr.written.likelihood import NO_DOUBT, SURE, USUAL, Candidate, log_odds
+from asr.written.likelihood import COHERENT, NO_DOUBT, SURE, USUAL, Candidate, log_odds
 from asr.written.match import Place, next_eojeol
 from asr.written.numbers import Kind, Number
 from asr.written.tables import counters, word_list
@@ -61,6 +61,8 @@ _TIMES = re.compile(rf" [{_SINO}]+ ?회")
 _DAY_TAIL = re.compile(r"(?:에|에는|에도|부터|까지|의|께|경|자|부로?)(?![가-힣])| (?=[가-힣]{2})")
 """After 십일 and 이십일 these say that they are the tenth and the twentieth, not 11 and 21."""
 _ROOM = re.compile(rf" ?[{_SINO}백천]+ ?호(?!선)")
+_MOST_LEARNT = 10
+"""Weights were learnt of native numbers up to here; 한 stays."""
 _POINTED_BY_COUNTER = 2
 """With 점 for the point a decimal in 이 or 일 needs a counter of so many syllables: 십점이다."""
 
@@ -98,26 +100,31 @@ def is_written_in_digits(place: Place, counted: Counted) -> bool:
     if judged is not None:
         return judged
     usual = counters()[word].takes(number, place.text[number.start], counted.attached)
-    if number.kind is Kind.SINO and 0 < number.value < 10:
-        return _is_likely(place, counted, usual)
-    return usual
+    if number.kind is Kind.NATIVE:
+        learnt = 1 < number.value <= _MOST_LEARNT and not (usual and counted.attached)
+    else:
+        learnt = number.kind is Kind.SINO and 0 < number.value < 10
+    return _is_likely(place, counted, usual) if learnt else usual
 
 
 def _is_likely(place: Place, counted: Counted, usual: bool) -> bool:
-    """What the learnt weights say to a single digit; where they know nothing, what is usual."""
-    text, end = place.text, counted.end
+    """What the learnt weights say to a small number; where they know nothing, what is usual."""
+    text, end, number = place.text, counted.end, counted.number
     tail = tail_end(text, end)
     if tail is None:
         return usual
-    digit = text[counted.number.start]
+    digit = text[number.start : number.end].replace("륙", "육")
     odds = log_odds(
         Candidate(
-            "육" if digit == "륙" else digit, counted.word, counted.attached, text[end:tail],
+            digit, counted.word, counted.attached, text[end:tail],
             place.before, next_eojeol(text, tail),
-        )
+        ),
+        native=number.kind is Kind.NATIVE,
     )  # fmt: skip
     if odds is None:
         return usual
+    if counted.attached and counted.word in place.counters:
+        odds += COHERENT
     if usual:
         return odds > USUAL
     this = digit == "이" and not counted.attached

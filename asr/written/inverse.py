@@ -48,21 +48,31 @@ def written_tokens(eojeols: Sequence[str]) -> list[WrittenToken]:
 
     An eojeol must be a word without spaces.
     """
+    tokens, counters = _tokens(eojeols, frozenset())
+    return _tokens(eojeols, counters)[0] if counters else tokens
+
+
+def _tokens(
+    eojeols: Sequence[str], counters: frozenset[str]
+) -> tuple[list[WrittenToken], frozenset[str]]:
+    """The tokens, where numbers before ``counters`` are known; and the counters of their numbers."""
     text = " ".join(eojeols)
     starts = [0]
     for eojeol in eojeols:
         starts.append(starts[-1] + len(eojeol) + 1)
     index = {start: number for number, start in enumerate(starts)}
     tokens: list[WrittenToken] = []
+    found: set[str] = set()
     at, counter = 0, ""
     while at < len(eojeols):
         before = eojeols[at - 1] if at else ""
-        match = _match_with_marks(Place(text, starts[at], before, counter))
+        match = _match_with_marks(Place(text, starts[at], before, counter, counters))
         end = at + 1 if match is None else index[match.end + 1]
         spoken = " ".join(eojeols[at:end])
         tokens.append(WrittenToken(spoken, match.written if match else spoken, at, end))
         at, counter = end, match.counter if match else ""
-    return tokens
+        found |= {match.counter} if match and match.counter else set()
+    return tokens, frozenset(found)
 
 
 def _match_with_marks(place: Place) -> Match | None:

@@ -44,7 +44,7 @@ def _names() -> list[list[str]]:
 
 
 def _name(place: Place) -> Match | None:
-    """A name of the table: 육삼빌딩 → 63빌딩, 사일구혁명 → 4·19혁명."""
+    """A name of the table: 육삼빌딩 → 63빌딩, 사일구혁명 → 4.19혁명."""
     for said, written, kind in _names():
         if place.text.startswith(said, place.start):
             end = place.start + len(said)
