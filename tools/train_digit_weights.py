@@ -5,11 +5,11 @@
 Where a writer has put "1등", a reader says 일등; where he has put 일등, that was another word or a
 number that he spelled out. Both are collected from texts with what stands around them, and an
 L1 logistic regression over `asr.written.likelihood.features` tells one from the other. The same is
-learnt of native numbers from two to ten before counters that take no others (세가지, 두 배); before 번, 장
-or 대 they are left out (1번 is 한번 or 일번). Recognisers put spaces where writers of digits have none,
-so each Sino-Korean digit is seen with a space before its counter, too; of native numbers the space
-tells how the writer put them, and stays. Weights are learnt from the half `tune` of the texts, see
-tools/bench/written.py; with `--check` the other half says what they are worth.
+learnt of native numbers from two to ten before counters that take no others (세가지, 두 배); before
+번, 장 or 대 they are left out (1번 is 한번 or 일번). Recognisers put spaces where writers of digits
+have none, so each Sino-Korean digit is seen with a space before its counter, too; of native numbers
+the space tells how the writer put them, and stays. Weights are learnt from the half `tune` of the
+texts, see tools/bench/written.py; with `--check` the other half says what they are worth.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ TEXTS = {
 """Weight of a sentence: of film reviews there are most, and they count parts and points."""
 NATIVE_BELOW = 100
 NATIVE_COUNTERS = (
-    "명", "개", "살", "시간", "달", "배", "번째", "가지", "곳", "건", "마리", "골", "팀", "곡", "채",
-    "척", "잔", "발", "군데", "칸", "자리", "차례", "글자",
+    "명", "개", "살", "시간", "달", "배", "번째", "가지", "곳", "건", "마리", "골", "팀", "곡",
+    "채", "척", "잔", "발", "군데", "칸", "자리", "차례", "글자",
 )
 """Those that are counted with native numbers only."""
 NATIVE = {str(n): word for n, word in enumerate((*NATIVE_ONES_ATTRIBUTIVE, "열")) if n > 1}
@@ -80,15 +80,16 @@ def learnt_counters() -> list[str]:
     )  # fmt: skip
 
 
-def candidates(text: str, weight: float, pattern: re.Pattern[str]) -> Iterator[Seen]:
-    """Single digits and digit words before counters."""
+def candidates(
+    text: str, weight: float, pattern: re.Pattern[str], native: bool
+) -> Iterator[Seen]:
+    """Digits and words of small numbers before counters."""
     for match in pattern.finditer(text):
         end = tail_end(text, match.end())
         if end is None:
             continue
         before, after = _words(text[: match.start()])[-1:], _words(text[end:])[:1]
         written = match["digit"].isdecimal()
-        native = match["counter"] in NATIVE_COUNTERS
         digit = match["digit"]
         if written:
             digit = NATIVE[digit] if native else SINO_DIGITS[int(digit)]
@@ -117,15 +118,16 @@ def native_pattern() -> re.Pattern[str]:
     return _pattern(rf"(?<![\d.,~/:\-])(?:10|[2-9])|{'|'.join(NATIVE.values())}", longest_first)
 
 
-def read(folder: Path, half: int, pattern: re.Pattern[str]) -> list[Seen]:
-    """All of a half that fit a pattern."""
+def read(folder: Path, half: int, native: bool) -> list[Seen]:
+    """All of a half, of native numbers or of Sino-Korean digits."""
+    pattern = native_pattern() if native else sino_pattern()
     found: list[Seen] = []
     for name, weight in TEXTS.items():
         with lzma.open(folder / f"{name}.txt.xz", "rt", encoding="utf-8") as lines:
             for line in lines:
                 sentence = line.strip()
                 if zlib.crc32(sentence.encode()) % 2 == half:
-                    found += candidates(sentence, weight, pattern)
+                    found += candidates(sentence, weight, pattern, native)
     digits = Counter(one.candidate.counter for one in found if one.digit)
     return [one for one in found if digits[one.candidate.counter] >= LEAST_SEEN]
 
@@ -175,18 +177,15 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=DATA, help="folder")
     parser.add_argument("--check", action="store_true", help="ask the other half")
     args = parser.parse_args()
-    kinds = (
-        ("digit", "a Sino-Korean digit", sino_pattern()),
-        ("native", "a native number", native_pattern()),
-    )
-    for name, what, pattern in kinds:
-        weights = train(read(args.shared / "text", 0, pattern))
+    for name, what in (("digit", "a Sino-Korean digit"), ("native", "a native number")):
+        native = name == "native"
+        weights = train(read(args.shared / "text", 0, native))
         rows = "".join(f"{name}\t{weight:g}\n" for name, weight in weights.items())
         header = HEADER.format(what=what, texts=", ".join(TEXTS))
         (args.output / f"{name}_weights.tsv").write_text(header + rows, encoding="utf-8")
         print(f"{name}: {len(weights)} weights")
         if args.check:
-            check(read(args.shared / "text", 1, pattern), weights)
+            check(read(args.shared / "text", 1, native), weights)
     return 0
 
 

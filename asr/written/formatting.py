@@ -17,7 +17,8 @@ def format_number(
     Args:
         number: the number.
         plain: as in years and codes, without commas and 만, 억.
-        spoken: the words; a space after 억 or 만 there is one here (만 오천: 1만 5천, 만오천: 15,000).
+        spoken: the words; a space after 억 or 만 there is one here, and 만 오천 is 1만 5천, while
+            만오천 is 15,000.
         thousands: whether 5,000 is 5천.
 
     >>> from asr.written.numbers import read_all

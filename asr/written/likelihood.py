@@ -1,7 +1,8 @@
-"""How likely a small number before a counter is written in digits: 일등, 이 차, 사회; 세가지, 두 배.
+"""How likely a small number before a counter is written in digits: 일등, 사회; 세가지, 두 배.
 
-A single Sino-Korean digit and a counter are another word as often (일부는 is "some of them", 일부에서는
-"in part one"); small native numbers are spelled out as often. What stands around them tells.
+A single Sino-Korean digit and a counter are another word as often (일부는 is "some of them",
+일부에서는 "in part one"); small native numbers are spelled out as often. What stands around them
+tells.
 Weights learned from how Korean writers put them (`data/digit_weights.tsv`, `native_weights.tsv`;
 trained by `tools/train_digit_weights.py`) add up to log-odds.
 """
@@ -20,7 +21,7 @@ USUAL = -0.85
 NO_DOUBT = 4.0
 """The same for 이 with a space, which is "this" much more often, and for words of every day."""
 COHERENT = 1.5
-"""Nats more where a number before the same counter is in digits elsewhere in the sentence: 2편 … 일편."""
+"""Nats more where a number before the same counter is in digits elsewhere: 2편 … 일편."""
 _ALL = "*"
 
 

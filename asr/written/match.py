@@ -32,6 +32,8 @@ class Match:
     written: str
     counter: str = ""
     """The last counter in it."""
+    followed: bool = True
+    """Whether the next eojeol follows the counter at once."""
 
 
 def next_eojeol(text: str, end: int) -> str:
