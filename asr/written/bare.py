@@ -32,6 +32,8 @@ def read_bare(place: Place) -> Match | None:
     if place.before in ("몇", "수"):
         return None
     text = place.text
+    if text.startswith(tuple(word_list("not_numbers")), place.start):
+        return None
     if match := _labelled(place):
         return match
     for number in read_sino(text, place.start):
