@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import uuid
@@ -12,6 +13,8 @@ from typing import IO, Any
 
 TEMPORARY_MARK = ".tmp-"
 """Part of the name of everything unfinished, so that leftovers can be told from results."""
+_OLD = "old-"
+"""Begins the rest of the name of a folder that was replaced."""
 
 
 @contextlib.contextmanager
@@ -39,7 +42,7 @@ def replaced_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Make a temporary folder beside `path` that takes its place when the block ends without error.
 
     A folder already at `path` is replaced; between its removal and the new one's arrival there is
-    an instant when a reader finds neither.
+    an instant when a reader finds neither: :func:`recover_folder` mends it where one was killed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +52,7 @@ def replaced_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         if path.exists():
-            old = _beside(path)
+            old = _beside(path, _OLD)
             os.rename(path, old)
             os.rename(temporary, path)
             shutil.rmtree(old, ignore_errors=True)
@@ -60,8 +63,22 @@ def replaced_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}{TEMPORARY_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+def recover_folder(path: str | os.PathLike[str]) -> None:
+    """Put back the folder that a killed :func:`replaced_folder` had taken away, if there is none.
+
+    Whatever else such calls have left is removed: only where nobody else writes to `path`.
+    """
+    path = Path(path)
+    for left in path.parent.glob(f".{glob.escape(path.name)}{TEMPORARY_MARK}*"):
+        if not path.exists() and f"{TEMPORARY_MARK}{_OLD}" in left.name:
+            os.rename(left, path)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _beside(path: Path, mark: str = "") -> Path:
+    own = f"{mark}{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    return path.with_name(f".{path.name}{TEMPORARY_MARK}{own}")
 
 
 def _sync(folder: Path) -> None:

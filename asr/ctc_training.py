@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,9 @@ def train_ctc(
         ModelError: the language model or extractor cannot be read.
     """
     config = config or ChainConfig()
-    network_options = {**config.network, "xent": False}  # the outputs are posteriors themselves
+    network_options = dict(config.network)
+    if network_options.get("kind") != "mlp":  # which has one head anyway
+        network_options["xent"] = False  # the outputs are posteriors themselves
     front_end = new_front_end(network_options, ivectors, encoder)
     automaton = load_model(lm if lm is not None else shipped(DEFAULT_LM))
     progress(0.0, "building the graph")
@@ -94,7 +96,8 @@ def train_ctc(
         raise nothing_left(len(speech), unused)
     normalise(network, kept)
     examples = _examples(kept, supervision, unused)
-    told(unused)
+    if not examples:
+        raise nothing_left(len(kept), unused)
     sets = {DEV: held_out} if held_out else {}
     training = watching(config.training, sets)
     objective = CtcObjective()
@@ -107,6 +110,7 @@ def train_ctc(
         )
         for label, found in sets.items()
     }
+    told(unused)
     summary = train(
         network, objective, MemoryBatches(examples, training.max_frames, training.seed),
         evaluations, training, work,
@@ -139,6 +143,5 @@ def _origin(
     examples: Sequence[Example], weights: Mapping[str, Any], config: ChainConfig
 ) -> dict[str, str]:
     """What the run begins as: it goes on only with the same."""
-    nothing = replace(config.augment, copies=0)
     origin = {"objective": "CTC", "data": fingerprint(examples, (), weights)}
-    return origin if config.augment == nothing else {**origin, "augment": str(config.augment)}
+    return {**origin, "augment": str(config.augment)} if config.augment.copies else origin

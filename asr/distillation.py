@@ -1,14 +1,15 @@
 """A strong model teaches a small one: from its posteriors, on speech with texts and without.
 
 The student takes the teacher's context tree, graph and language model; its network begins from
-random weights, and learns by LF-MMI from what was said and from what the teacher heard
-(:mod:`asr.chain.soft_targets`). The teacher hears the speech as it was recorded (at each speed),
-whatever noise the student hears it in.
+random weights, or from the hidden layers of another model, and learns by LF-MMI from what was said
+and from what the teacher heard (:mod:`asr.chain.soft_targets`). The teacher hears the speech as it
+was recorded (at each speed), whatever noise the student hears it in.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.acoustic.front_end import FrontEnd
+from asr.acoustic.network import AcousticNetwork
+from asr.acoustic.new_output import with_new_output
 from asr.acoustic.scorer import AcousticScorer
 from asr.bundle import GRAPH_FILE, TREE_FILE, Bundle
 from asr.chain.hmm_graph import HmmGraph
@@ -27,7 +30,13 @@ from asr.chain.supervision import TextSupervision
 from asr.data.conditions import Conditions
 from asr.errors import AudioError, DataError, UsageError
 from asr.gmm.features import Spoken
-from asr.graph_building import acoustic_terms, own_lm, read_emissions, trained_further
+from asr.graph_building import (
+    acoustic_terms,
+    attributions,
+    own_lm,
+    read_emissions,
+    trained_further,
+)
 from asr.hmm.context import ContextTree
 from asr.lfmmi_training import (
     LfMmiTrainingConfig,
@@ -67,7 +76,8 @@ class DistillConfig(LfMmiTrainingConfig):
     Attributes:
         weight: of what the teacher heard, where the text is known; the rest is of the text.
         keep: pdfs of a frame that are kept of the teacher's posteriors.
-        network: kind and size of the student; None: a TDNN-F at the teacher's frame rate.
+        network: kind and size of the student; None: a TDNN-F at the teacher's frame rate, or the
+            layers it begins with.
         scale: weight of the student's scores in the search.
     """
 
@@ -153,6 +163,7 @@ def distill(
     *,
     untranscribed: Sequence[Spoken] = (),
     ivectors: Path | None = None,
+    pretrained: Bundle | None = None,
     dev: Sequence[Spoken] = (),
     phone_text: Sequence[str] = (),
     config: DistillConfig | None = None,
@@ -171,6 +182,8 @@ def distill(
         work: folder of checkpoints; a run that was killed goes on from there.
         untranscribed: further speech, whose texts nobody knows.
         ivectors: a bundle with an i-vector extractor; None for a student without i-vectors.
+        pretrained: a model whose front end (i-vectors and all) and hidden layers, a TDNN-F's, the
+            student begins with.
         dev: the weights that do best on these are kept.
         phone_text: see :func:`asr.finetuning.finetune`.
         config: options.
@@ -179,11 +192,14 @@ def distill(
 
     Raises:
         DataError: no utterance can be used.
-        UsageError: a student with frames of another length.
-        ModelError: a teacher of another kind.
+        UsageError: a student with frames of another length, or two ways to begin.
+        ModelError: a teacher, or a model to begin with, of another kind.
     """
     config = config or DistillConfig()
-    lesson = _Lesson(bundle, config, work, ivectors, device)
+    lesson = _Lesson(bundle, config, work, ivectors, pretrained, device)
+    if pretrained is not None:  # it has no second head
+        ivectors = pretrained.path if lesson.front_end.ivector_dim else None
+        config = replace(config, lfmmi=replace(config.lfmmi, xent=0.0))
     unused: dict[str, str] = {}
     counter = Counter(progress, max(1, len(speech) + len(dev)))
     variants = SoundVariants(config.speeds, Conditions(config.augment, speech))
@@ -193,7 +209,8 @@ def distill(
         raise nothing_left(len(speech), unused)
     progress(0.3, "the teacher aligns")
     phones = lesson.spoken(speech, kept, unused)
-    normalise(lesson.network, kept)
+    if pretrained is None:
+        normalise(lesson.network, kept)
     data = TrainingSpeech(lesson, kept, phones, sets, phone_text, unused)
 
     def taught(examples: list[Example], graph: HmmGraph) -> list[Example]:
@@ -214,38 +231,58 @@ def distill(
         )  # fmt: skip
         history = {
             "teacher": old.name, "network": lesson.description, "weight": config.weight,
+            **({} if pretrained is None else {"from": pretrained.manifest.name}),
             "untranscribed": len(untranscribed), **report.history(config),
         }  # fmt: skip
-        terms = acoustic_terms(old)
+        terms = _terms([bundle] if pretrained is None else [bundle, pretrained])
         write_model(
             out, model, history, name or f"{old.name}-student",
-            (trained_further(terms[0], licence), "; ".join(filter(None, (terms[1], attribution)))),
+            (trained_further(terms[0], licence), attributions(terms[1], attribution)),
         )  # fmt: skip
     lesson.forget()
     progress(1.0, "done")
     return report
 
 
+def _terms(models: Sequence[Bundle]) -> tuple[str, str]:
+    """Licences and attributions of all models that a student has anything of, each once."""
+    terms = [acoustic_terms(one.manifest) for one in models]
+    named = [part for _, attribution in terms for part in attribution.split("; ")]
+    licences = dict.fromkeys(licence for licence, _ in terms)
+    return "; ".join(licences), attributions(*dict.fromkeys(named))
+
+
 class _Lesson(SupervisedSpeech):
     """Student and teacher, and the examples that the one makes for the other."""
 
     def __init__(
-        self, bundle: Bundle, config: DistillConfig, work: Path, ivectors: Path | None, device: str
+        self,
+        bundle: Bundle,
+        config: DistillConfig,
+        work: Path,
+        ivectors: Path | None,
+        pretrained: Bundle | None,
+        device: str,
     ) -> None:
-        self._heard_store = StateStore(
-            work / STATES_FOLDER / process_folder(f"teacher {bundle.path} {config.keep}"),
-            2 * config.keep, np.int16,
-        )  # fmt: skip
-        self.teacher = Teacher(bundle, device, config.keep, self._heard_store)
-        self.description = dict(config.network or default_student(self.teacher.frame_seconds))
-        self.front_end: FrontEnd = new_front_end(self.description, ivectors, None)
         self.tree = ContextTree.from_tensors(
             {key: np.array(array) for key, array in bundle.tensors(TREE_FILE).items()}
         )
+        keep = min(config.keep, self._pdfs)
+        # the model itself, not its path: another one may come to stand there
+        model = [sorted((name, file.sha256) for name, file in bundle.files.items()),
+                 bundle.manifest.sections]  # fmt: skip
+        self._heard_store = StateStore(
+            work / STATES_FOLDER / process_folder(f"teacher {json.dumps(model)} {keep}"),
+            2 * keep, np.int16,
+        )  # fmt: skip
+        self.teacher = Teacher(bundle, device, keep, self._heard_store)
         self.graph = {key: np.array(array) for key, array in bundle.tensors(GRAPH_FILE).items()}
-        self.network = new_network(
-            self.description, 1 + int(self.tree.pdf.max()), self.front_end
-        )
+        if pretrained is None:
+            self._begin_anew(config, ivectors)
+        elif config.network is None and ivectors is None:
+            self._begin_with(pretrained)
+        else:
+            raise UsageError("a model to begin with has its network and i-vectors: give no others")
         units = {unit: place for place, unit in enumerate(bundle.manifest.sections["lm"]["units"])}
         super().__init__(self.front_end, TextSupervision.of_tensors(self.graph, units))
         self._weight, self._leaky = config.weight, config.lfmmi.leaky
@@ -259,6 +296,22 @@ class _Lesson(SupervisedSpeech):
         if self.teacher.sample_rate != self.front_end.sample_rate:
             raise UsageError(f"the teacher hears {self.teacher.sample_rate} Hz, the student"
                              f" {self.front_end.sample_rate}")  # fmt: skip
+
+    def _begin_anew(self, config: DistillConfig, ivectors: Path | None) -> None:
+        self.description = dict(config.network or default_student(self.teacher.frame_seconds))
+        self.front_end: FrontEnd = new_front_end(self.description, ivectors, None)
+        self.network: AcousticNetwork = new_network(self.description, self._pdfs, self.front_end)
+
+    def _begin_with(self, bundle: Bundle) -> None:
+        begun = AcousticScorer.from_bundle(bundle)
+        self.front_end = begun.front_end
+        factor = max(1, round(self.teacher.frame_seconds / self.front_end.frame_shift))
+        self.network = with_new_output(begun.network, self._pdfs, factor).requires_grad_(True)
+        self.description = {"kind": f"that of {bundle.manifest.name}", "subsampling": factor}
+
+    @property
+    def _pdfs(self) -> int:
+        return 1 + int(self.tree.pdf.max())
 
     def spoken(
         self,
@@ -289,7 +342,8 @@ class _Lesson(SupervisedSpeech):
     ) -> list[Example]:
         """The examples with what the teacher hears in them, and examples of other speech."""
         prepared = PreparedGraph(denominator, self._leaky)
-        mark = hashlib.sha256(b"".join(a.tobytes() for a in prepared.identity())).hexdigest()
+        graph = hashlib.sha256(b"".join(a.tobytes() for a in prepared.identity())).hexdigest()
+        mark = f"{graph} {self._leaky}"
         by_id = {example.id: example for example in examples}
         found = []
         for name, variant, played, heard in sounds:
@@ -335,4 +389,3 @@ def _sounds(
             continue
         for variant in variants(one.id, one.speaker, samples, sample_rate):
             yield one.id, variant.name, variant.played, variant.heard
-

@@ -160,8 +160,9 @@ def train_lfmmi(
     told(unused)
     batches = MemoryBatches(examples, training.max_frames, training.seed)
     begin = {**origin, "data": fingerprint(examples, graph, network.state_dict())}
-    if config.lfmmi.smbr:  # another loss: its best weights are not comparable
-        begin["objective"] = f"{config.lfmmi.mmi:g} MMI + {config.lfmmi.smbr:g} sMBR"
+    weights = (config.lfmmi.mmi, config.lfmmi.smbr)
+    if weights != (1.0, 0.0):  # another loss: its best weights are not comparable
+        begin["objective"] = "{:g} MMI + {:g} sMBR".format(*weights)
     if config.augment.copies:
         begin["augment"] = json.dumps(asdict(config.augment))
     summary = train(

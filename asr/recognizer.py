@@ -47,7 +47,7 @@ from asr.result import Detail, Result, Segment
 from asr.segment_recognizer import SegmentRecognizer, Shared
 from asr.segmenting import SegmentingConfig
 from asr.whole_segments import WholeSegments
-from asr.written.result import write_segment
+from asr.written_results import write_segment
 
 
 def load(name_or_path: str | Path = "ko", device: str = "cpu") -> Model:

@@ -59,7 +59,7 @@ class SoundVariants:
                 sound = change_speed(samples, speed)
                 yield SoundVariant(f"{speed:g}", sound, sound)
         conditions = self._conditions
-        if conditions is None:
+        if conditions is None or not conditions.config.copies:
             return
         if sample_rate != SAMPLE_RATE:
             raise UsageError(f"other conditions are made at {SAMPLE_RATE} Hz, and the model takes"

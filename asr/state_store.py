@@ -77,7 +77,10 @@ class StateStore:
 
         Raises:
             DataError: the disk is full, or the features are beyond float16.
+            ValueError: they are of another width.
         """
+        if features.shape[1:] != (self.dim,):
+            raise ValueError(f"features {tuple(features.shape)} are not {self.dim} wide")
         with np.errstate(over="ignore"):
             array = np.ascontiguousarray(features.cpu().numpy(), self._dtype)
         if not np.isfinite(array).all():
@@ -109,6 +112,7 @@ class StateStore:
         if not path.exists() or path.stat().st_size < wanted:
             with open(path, "ab") as file:
                 file.truncate(wanted)  # a hole: no bytes on the disk
+            self._maps.pop(self._shard, None)  # it was mapped as short as it had been cut
         entry = _Entry(key, self._shard, self._end, len(array), zlib.crc32(array.tobytes()))
         self._end = self._behind(entry)
         return entry

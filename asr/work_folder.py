@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from asr.atomic import replaced_file
+from asr.atomic import TEMPORARY_MARK, replaced_file
 from asr.errors import DataError
 
 RUN_FILE = "run.json"
@@ -29,7 +29,7 @@ def claim(folder: Path, options: Mapping[str, Any], names: Iterable[str]) -> Non
     digest.update("\n".join(names).encode())
     path = folder / RUN_FILE
     if not path.exists():
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and any(TEMPORARY_MARK not in one.name for one in folder.iterdir()):
             raise DataError(
                 f"{folder} holds other things: choose an empty or a new folder for the work, which"
                 " is deleted when it is done"

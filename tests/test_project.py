@@ -1,5 +1,6 @@
 """The distribution: every package is listed, every shipped file is found, exports are lazy."""
 
+import ast
 import configparser
 import importlib.metadata
 import subprocess
@@ -44,8 +45,6 @@ def test_every_data_file_is_packed(config):
 
 def test_requirements_are_what_is_imported(config):
     """Nothing is imported by the package that installing it would not bring."""
-    import ast
-
     def names(lines):
         return {line.split("=")[0].split(">")[0].strip() for line in lines.split("\n")
                 if line.strip()}
@@ -93,6 +92,27 @@ def test_exports_are_lazy_and_complete():
     assert run.returncode == 0, run.stderr
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         asr.nothing  # noqa: B018
+
+
+def rooms_imported():
+    """Which rooms (folders and modules of `asr`) each one imports as it is imported itself."""
+    package = ROOT / "asr"
+    found = {}
+    for path in package.rglob("*.py"):
+        own = path.relative_to(package).parts[0].removesuffix(".py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("asr."):
+                found.setdefault(own, set()).add(node.module.split(".")[1])
+    return {room: rooms - {room} for room, rooms in found.items()}
+
+
+def test_no_room_imports_one_above_itself():
+    below = rooms_imported()
+    below["models"].remove("encoders")  # the names of those that are known, a table
+    while below:  # take away the rooms that need none of those that are left
+        free = {room for room, needs in below.items() if not needs & below.keys()}
+        assert free, f"these import each other in a circle: {sorted(below)}"
+        below = {room: needs for room, needs in below.items() if room not in free}
 
 
 def test_samples_and_transcripts_match():

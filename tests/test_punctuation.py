@@ -22,7 +22,7 @@ from asr.punctuation import (
     punctuator,
 )
 from asr.result import Result, Segment, Word
-from asr.written.result import write_segment
+from asr.written_results import write_segment
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,9 @@ class Seen:
 def learnt_counters() -> list[str]:
     """Counters whose small numbers are Sino-Korean."""
     return sorted(
-        (name for name, one in counters().items() if one.native_spaced > NATIVE_BELOW
-),
+        (name for name, one in counters().items() if one.native_spaced > NATIVE_BELOW),
         key=lambda name: (-len(name), name),
-    )  # fmt: skip
+    )
 
 
 def candidates(

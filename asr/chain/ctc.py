@@ -9,6 +9,7 @@ in each frame, and the loss is −log of the sum over all ways to say the text, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -64,6 +65,9 @@ class CtcObjective:
     def __call__(self, network: nn.Module, batch: Batch) -> Value:
         """See :class:`asr.training.objective.Objective`."""
         outputs, lengths = network(batch.feats, batch.ivectors, batch.lengths)
+        if not bool(torch.isfinite(outputs).all()):  # no path says so: the trainer has to see it
+            nothing = attached(outputs, torch.zeros_like(outputs), math.nan)
+            return Value(loss=nothing, frames=int(lengths.sum()), stats={"ctc": math.nan})
         logprobs = outputs.float().log_softmax(dim=2)
         rows = np.ascontiguousarray(logprobs.detach().cpu().numpy())
         posteriors = np.zeros_like(rows)
@@ -71,7 +75,7 @@ class CtcObjective:
         targets = cast(tuple[PreparedGraph, ...], batch.targets)
         for place, (target, length) in enumerate(zip(targets, lengths.tolist(), strict=True)):
             value = target.add(rows[place, :length], posteriors[place, :length], 1.0)
-            if np.isfinite(value) or np.isnan(value):
+            if np.isfinite(value):
                 total, frames = total + value, frames + length
             else:
                 failed.append(batch.ids[place])

@@ -17,6 +17,7 @@ from asr.cli.trainer_options import (
     add_trainer_options,
     check_disjoint,
     refuse_shared,
+    set_up,
     trainer_config,
 )
 from asr.errors import UsageError
@@ -81,8 +82,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                      help="take the states of a pre-trained encoder in place of MFCC: whisper-base,"
                           " or a folder of `asr import-encoder`; with a network of kind encoder-top"
                           " its upper layers learn on")
-    new.add_argument("--pretrained", metavar="DIR", type=Path,
-                     help="begin with what `asr pretrain --kind masked` has learnt (none)")
+    new.add_argument("--pretrained", metavar="NAME|DIR",
+                     help="begin with what `asr pretrain --kind masked` has learnt; with --teacher:"
+                          " with the hidden layers and i-vectors of this model, a TDNN-F (none)")
     taught = parser.add_argument_group("a network that is taught (--teacher)")
     taught.add_argument("--untranscribed", metavar="DATA", nargs="+", default=[],
                         help="further speech for it, without texts")
@@ -113,6 +115,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Train and write."""
     _check_options(args)
+    check_bundle_output(args.output)
+    work = work_folder(args)
+    config = _config(args)
+    set_up(args)
     speech, dev, guard, more = (
         spoken_sounds(names) if names else []
         for names in (args.data, args.dev, args.guard, args.untranscribed)
@@ -120,20 +126,14 @@ def run(args: argparse.Namespace) -> int:
     check_disjoint(speech, dev, guard)
     check_disjoint(more, dev)
     refuse_shared(speech, more, "is in DATA and in --untranscribed: give it once")
-    check_bundle_output(args.output)
     phone_text = _sentences(args.phone_text)
-    work = work_folder(args)
     with shown_progress() as progress:
         progress(0.0, f"{len(speech)} utterances")
-        import torch
-
         from asr.bundle import open_bundle
         from asr.chain_training import train_chain
-        from asr.finetuning import FinetuneConfig, finetune
+        from asr.finetuning import finetune
         from asr.models import resolve
 
-        if args.threads is not None:
-            torch.set_num_threads(args.threads)
         common: dict[str, Any] = {
             "dev": dev, "phone_text": phone_text, "licence": args.licence,
             "attribution": args.attribution, "progress": progress, "device": args.device,
@@ -143,14 +143,16 @@ def run(args: argparse.Namespace) -> int:
         if args.init is not None:
             report = finetune(
                 open_bundle(resolve(args.init)), speech, args.output, work, guard=guard,
-                config=_changed(FinetuneConfig(), args), **common,
+                config=config, **common,
             )  # fmt: skip
         elif args.teacher is not None:
             from asr.distillation import distill
 
             report = distill(
                 open_bundle(resolve(args.teacher)), speech, args.output, work, untranscribed=more,
-                ivectors=args.ivectors, config=_distill_config(args), **common,
+                ivectors=args.ivectors, config=config,
+                pretrained=None if args.pretrained is None
+                else open_bundle(resolve(args.pretrained)), **common,
             )  # fmt: skip
         elif args.objective == "ctc":
             from asr.ctc_training import train_ctc
@@ -158,13 +160,13 @@ def run(args: argparse.Namespace) -> int:
             del common["phone_text"]
             report = train_ctc(
                 speech, args.output, work, lm=args.lm, ivectors=args.ivectors,
-                encoder=_encoder(args), config=_chain_config(args), **common,
+                encoder=_encoder(args), config=config, **common,
             )  # fmt: skip
         else:
             report = train_chain(
                 args.system, speech, args.output, work, lm=args.lm, ivectors=args.ivectors,
-                pretrained=args.pretrained, encoder=_encoder(args),
-                config=_chain_config(args), **common,
+                pretrained=None if args.pretrained is None else Path(args.pretrained),
+                encoder=_encoder(args), config=config, **common,
             )  # fmt: skip
     print(_told(report))
     return 0
@@ -176,12 +178,15 @@ _NEW_ONLY = ("network", "leaves", "lm", "ivectors", "pretrained", "encoder", "sc
 def _check_options(args: argparse.Namespace) -> None:
     """Refuse options that would say nothing."""
     if args.objective is not None:
-        _refuse(args, ("leaves", "pretrained", "phone_text", "guard"),
+        _refuse(args, ("leaves", "pretrained", "phone_text", "smbr", "mmi"),
                 "is for LF-MMI: leave it out with --objective ctc")  # fmt: skip
     elif args.teacher is not None:
-        _refuse(args, ("leaves", "lm", "encoder", "pretrained", "guard"),
+        _refuse(args, ("leaves", "lm", "encoder", "guard"),
                 "does not go with --teacher: a student has its teacher's tree and language model,"
-                " hears MFCC and knows nothing yet")  # fmt: skip
+                " and hears MFCC")  # fmt: skip
+        if args.pretrained is not None:
+            _refuse(args, ("network", "ivectors"),
+                    "is the --pretrained model's: leave it out")  # fmt: skip
     elif args.init is None and args.system is None:
         raise UsageError("say what to begin with: --init a model, --system a GMM system, --teacher"
                          " a model that teaches, or --objective ctc")  # fmt: skip
@@ -234,6 +239,15 @@ def _conditions(args: argparse.Namespace) -> ConditionsConfig:
         return ConditionsConfig(**options)
     except TypeError as error:
         raise UsageError(f"--augment-options cannot be understood: {error}") from None
+
+
+def _config(args: argparse.Namespace) -> Any:
+    """All options of the training that is asked for."""
+    if args.init is not None:
+        from asr.finetuning import FinetuneConfig
+
+        return _changed(FinetuneConfig(), args)
+    return _chain_config(args) if args.teacher is None else _distill_config(args)
 
 
 def _chain_config(args: argparse.Namespace) -> ChainConfig:

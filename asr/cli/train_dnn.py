@@ -15,6 +15,7 @@ from asr.cli.trainer_options import (
     add_trainer_options,
     check_disjoint,
     refuse_shared,
+    set_up,
     trainer_config,
 )
 
@@ -49,6 +50,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--dim", type=int, metavar="N", help="their width (512)")
     parser.add_argument("--context", type=int, metavar="N",
                         help="frames to either side that are read (7)")
+    parser.add_argument("--nonlinearity", choices=("sigmoid", "relu"),
+                        help="of the hidden layers: sigmoid, or relu with batch norm (sigmoid where"
+                             " they are pre-trained, else relu)")
     parser.add_argument("--pretrain", choices=("none", "rbm", "autoencoder"),
                         help="how the layers are trained before (none)")
     parser.add_argument("--pretrain-epochs", type=int, metavar="N",
@@ -61,7 +65,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Train and write."""
     from asr.hybrid.model import is_hybrid
+    from asr.hybrid.training import HybridConfig, train_hybrid
 
+    check_folder_output(args.output, is_hybrid)
+    work = work_folder(args)
+    names = ("layers", "dim", "context", "pretrain", "pretrain_epochs", "nonlinearity")
+    config = replace(HybridConfig(), **given({name: getattr(args, name) for name in names}))
+    config = replace(config, training=trainer_config(config.training, args))
+    set_up(args)
     speech, dev, untranscribed = (
         spoken_sounds(names) if names else [] for names in (args.data, args.dev, args.untranscribed)
     )
@@ -70,19 +81,8 @@ def run(args: argparse.Namespace) -> int:
         speech, untranscribed, "is in DATA and in --untranscribed: leave it out of the latter, as"
         " layers are pre-trained on DATA anyway",
     )  # fmt: skip
-    check_folder_output(args.output, is_hybrid)
-    work = work_folder(args)
     with shown_progress() as progress:
         progress(0.0, f"{len(speech)} utterances")
-        import torch
-
-        from asr.hybrid.training import HybridConfig, train_hybrid
-
-        if args.threads is not None:
-            torch.set_num_threads(args.threads)
-        names = ("layers", "dim", "context", "pretrain", "pretrain_epochs")
-        config = replace(HybridConfig(), **given({name: getattr(args, name) for name in names}))
-        config = replace(config, training=trainer_config(config.training, args))
         report = train_hybrid(
             args.system, speech, args.output, work, dev=dev, untranscribed=untranscribed,
             config=config, licence=args.licence, attribution=args.attribution,

@@ -78,6 +78,24 @@ def _value(name: str, text: str, options: dict[str, object]) -> object:
     return text
 
 
+def set_up(args: argparse.Namespace) -> None:
+    """Use as many threads as were asked for.
+
+    Raises:
+        UsageError: none, or a device that there is not.
+    """
+    import torch
+
+    from asr.acoustic.scorer import torch_device
+
+    torch_device(args.device)
+    if args.threads is None:
+        return
+    if args.threads < 1:
+        raise UsageError(f"--threads takes a number from 1 on, not {args.threads}")
+    torch.set_num_threads(args.threads)
+
+
 def check_disjoint(*sets: list[SpokenSound]) -> None:
     """Refuse speech that is trained on and evaluated on."""
     speech, *others = sets

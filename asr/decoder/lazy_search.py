@@ -25,7 +25,7 @@ from asr.decoder.static_search import StaticSearch, _Graph, _Tokens
 from asr.graph.hcl import ROOT_NODE, HclGraph
 from asr.graph.lexicon import Kind
 from asr.graph.static_ahead import unit_classes
-from asr.graph.static_compile import LmWeights, backoff_depth, check_units, lm_costs
+from asr.graph.static_compile import LmWeights, backoff_depth, check_graph, lm_costs
 from asr.graph.static_graph import Role
 from asr.graph.static_kernels import LmLists, root_ahead
 from asr.lm.automaton import LmAutomaton
@@ -46,13 +46,13 @@ class LazyDecoder:
             run at a time.
 
     Raises:
-        ModelError: the units are not the model's.
+        ModelError: the units are not the model's, or no lexicon makes such a graph.
     """
 
     def __init__(
         self, graph: HclGraph, lm: LmAutomaton, weights: LmWeights, most_bytes: int = MOST_BYTES
     ) -> None:
-        check_units(graph, lm)
+        check_graph(graph, lm)
         words = lm.vocabulary.units
         self.num_pdfs = 1 + int(max(graph.forward.max(), graph.loop.max()))
         self.unit_table = UnitTable.of(words)
@@ -67,7 +67,8 @@ class LazyDecoder:
         self.levels = 2 + int(depth.max())
         self._start = (int(graph.start[0]), lm.start_state)
         self._most_bytes = most_bytes
-        self._lock = threading.Lock()
+        # a search that goes out of reach gives its cache back amid whatever this thread does
+        self._lock = threading.RLock()
         self._idle: list[Cache] = []
 
     def search(self, config: DecoderConfig | None = None) -> LazySearch:

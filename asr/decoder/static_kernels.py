@@ -36,6 +36,7 @@ from asr.decoder.growing import resolve
 from asr.decoder.prefetch import prefetch
 from asr.decoder.records import PAUSE
 from asr.decoder.selection import largest
+from asr.decoder.static_pruning import NEGATIVE, kth_best, survivors
 from asr.decoder.static_records import (
     COUNT,
     EMITTING,
@@ -56,17 +57,11 @@ from asr.decoder.static_records import (
     write,
 )
 
-NEGATIVE = -1e30
 #: More records than the step along one arc may make.
 RECORDS_PER_ARC = 4
 #: How many tokens ahead memory is asked for.
 AHEAD = 12
 UNWRITTEN = -2
-
-
-@nb.njit(cache=True, nogil=True)
-def _kth_best(scores: Any, count: int, k: int) -> float:
-    return float(np.partition(scores[:count], count - k)[count - k])
 
 
 @nb.njit(cache=True, nogil=True)
@@ -199,31 +194,6 @@ def close(
 
 
 @nb.njit(cache=True, nogil=True)
-def survivors(tokens: Any, side: int, count: int, options: Any) -> tuple[int, float]:
-    """Drop the tokens outside the beam or beyond ``max_active``; how many stay, and the cutoff."""
-    scores = tokens.score[side]
-    best = NEGATIVE
-    for i in range(count):
-        best = max(best, scores[i])
-    cutoff = best - options.beam
-    if count > options.max_active:
-        cutoff = max(cutoff, _kth_best(scores, count, options.max_active))
-    kept = 0
-    for i in range(count):
-        if scores[i] >= cutoff:
-            if kept < i:
-                tokens.state[side, kept] = tokens.state[side, i]
-                scores[kept] = scores[i]
-                tokens.record[side, kept] = tokens.record[side, i]
-                tokens.start[side, kept] = tokens.start[side, i]
-                tokens.place[tokens.state[side, i]] = kept
-            tokens.source[side, kept] = kept
-            tokens.unit[side, kept] = -1
-            kept += 1
-    return kept, cutoff
-
-
-@nb.njit(cache=True, nogil=True)
 def step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) -> int:
     """Move all tokens along arcs that take the frame, to the other side; 0, or what ran full.
 
@@ -266,7 +236,7 @@ def step(graph: Any, options: Any, tokens: Any, trail: Any, row: Any, at: Any) -
             prefetch(arcs, np.intp(states[later, FIRST]))
             prefetch(place, np.intp(later))
         if grown > limit:
-            bound = max(bound, _kth_best(scores, grown, options.max_active))
+            bound = max(bound, kth_best(scores, grown, options.max_active))
             limit = grown + options.max_active // 2
         state = np.uintp(old_state[i])
         score = old_score[i]

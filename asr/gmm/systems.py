@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from asr.atomic import recover_folder
 from asr.errors import DataError, ModelError, UsageError
 from asr.gmm import folder as folders
 from asr.gmm.adapted import align_adapted, start_adapted, with_independent
@@ -102,6 +103,7 @@ def build(
     # what is subtracted and computed of sounds is the same in all systems: the context differs
     corpus = Corpus.read(rows, front_end, lambda part, what: progress(0.1 * part, what))
     running = out / folders.TRAINING
+    recover_folder(running)
     if running.exists():
         state = _gone_on(running)
     else:

@@ -60,10 +60,9 @@ def compile_static(hcl: HclGraph, lm: LmAutomaton, options: LmWeights) -> Static
         ModelError: the units are not the model's, or the graph would be too large.
     """
     size = len(lm.vocabulary)
-    check_units(hcl, lm)
+    check_graph(hcl, lm)
     lists, end = lm_costs(lm, options)
     between = hcl.node == ROOT_NODE
-    _check(hcl, between)
     state_class, classes = unit_classes(hcl, between, size)
     ahead = ListedAhead.of(lists, classes, np.unique(hcl.arc_unit[hcl.arc_unit >= 0]))
     composed = kernels.compose(
@@ -78,10 +77,22 @@ def compile_static(hcl: HclGraph, lm: LmAutomaton, options: LmWeights) -> Static
     return _numbered(hcl, lm, composed)
 
 
-def check_units(hcl: HclGraph, lm: LmAutomaton) -> None:
-    """Raise ModelError where the graph's units are not the model's."""
+def check_graph(hcl: HclGraph, lm: LmAutomaton) -> None:
+    """Refuse a graph of other units, or with arcs that cannot be composed.
+
+    Those are arcs that leave a unit without naming it, or that pass two pending states.
+
+    Raises:
+        ModelError: it is such a graph.
+    """
     if hcl.arc_unit.size and int(hcl.arc_unit.max()) >= len(lm.vocabulary):
         raise ModelError("the graph has units that the language model lacks; build it again")
+    between = hcl.node == ROOT_NODE
+    source = np.repeat(np.arange(len(between)), np.diff(hcl.arc_begin))
+    pending = hcl.kind == Kind.PENDING
+    leaks = (hcl.arc_unit < 0) & ~between[source] & between[hcl.arc_target]
+    if bool(leaks.any()) or bool((pending[source] & pending[hcl.arc_target]).any()):
+        raise ModelError("the decoding graph has arcs that no lexicon makes; build it again")
 
 
 def lm_costs(lm: LmAutomaton, options: LmWeights) -> tuple[kernels.LmLists, NDArray[np.float64]]:
@@ -108,15 +119,6 @@ def backoff_depth(lm: LmAutomaton) -> NDArray[np.int64]:
         depth += at != 0
         at = lm.backoff_state[at]
     return depth
-
-
-def _check(hcl: HclGraph, between: NDArray[np.bool_]) -> None:
-    """Refuse arcs that leave a unit without naming it, or that pass two pending states."""
-    source = np.repeat(np.arange(len(between)), np.diff(hcl.arc_begin))
-    pending = hcl.kind == Kind.PENDING
-    leaks = (hcl.arc_unit < 0) & ~between[source] & between[hcl.arc_target]
-    if bool(leaks.any()) or bool((pending[source] & pending[hcl.arc_target]).any()):
-        raise ModelError("the decoding graph has arcs that no lexicon makes; build it again")
 
 
 def _plain(

@@ -38,6 +38,7 @@ from asr.training.source import MemoryBatches
 from asr.training.trainer import Summary, train
 
 Pretraining = Literal["none", "rbm", "autoencoder"]
+Nonlinearity = Literal["sigmoid", "relu"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class HybridConfig:
         context: frames to either side that it reads.
         pretrain: how its layers are trained before, on speech without texts.
         pretrain_epochs: times through that speech, each layer.
+        nonlinearity: of the hidden layers: sigmoid, the historical one, or relu, with batch norm.
+            None: sigmoid where they are pre-trained, else relu, which learns well without.
         training: of the trainer.
     """
 
@@ -57,6 +60,7 @@ class HybridConfig:
     context: int = 7
     pretrain: Pretraining = "none"
     pretrain_epochs: int = 4
+    nonlinearity: Nonlinearity | None = None
     training: TrainConfig = field(
         default_factory=lambda: TrainConfig(
             epochs=6, learning_rate=1e-3, final_learning_rate=2e-5, max_frames=2000,
@@ -71,14 +75,19 @@ class HybridConfig:
             )
         if self.pretrain_epochs < 1:
             raise UsageError("pre-training takes one epoch at least")
+        if self.nonlinearity not in (None, *get_args(Nonlinearity)):
+            raise UsageError(f"nonlinearity is {self.nonlinearity!r}; choose sigmoid or relu")
+        if self.pretrain != "none" and self.nonlinearity == "relu":
+            raise UsageError("layers are pre-trained as sigmoids: leave out the nonlinearity relu")
 
     def network(self, model: GmmModel) -> MlpConfig:
-        """What is built: sigmoids where their layers are pre-trained, else what learns alone."""
-        alone = self.pretrain == "none"
+        """What is built."""
+        default: Nonlinearity = "relu" if self.pretrain == "none" else "sigmoid"
+        nonlinearity = self.nonlinearity or default
         return MlpConfig(
             feature_dim=model.dim, num_pdfs=model.num_pdfs, context=self.context,
-            layers=self.layers, dim=self.dim, batch_norm=alone,
-            nonlinearity="relu" if alone else "sigmoid", seed=self.training.seed,
+            layers=self.layers, dim=self.dim, batch_norm=nonlinearity == "relu",
+            nonlinearity=nonlinearity, seed=self.training.seed,
         )  # fmt: skip
 
     def greedy(self) -> GreedyConfig:

@@ -105,8 +105,8 @@ decode() {
                 $decode_cmd python -m asr transcribe "${sounds[@]}" --model "$model" \
                 --device "${device:-cpu}" --jobs "$nj" ;;
         *)
-            local options=$conf/decode.conf
-            [ ! -f "$conf/decode-$system.conf" ] || options=$conf/decode-$system.conf
+            local options=$conf/decode.conf kind=${system%%-*} # dnn-rbm is a dnn
+            [ ! -f "$conf/decode-$kind.conf" ] || options=$conf/decode-$kind.conf
             configured "$options"
             once "decode-$system-$name-$set" --input "$from" --input "$exp/$system" \
                 ${lm:+--input "$lm"} --output "$text" -- $decode_cmd python -m asr gmm decode \

@@ -3,8 +3,9 @@
 # published corpora, a quarter of it with its texts, and all of it without.
 #   bash recipes/pretraining/run.sh --corpus DIR [--stage N] [--stop-stage M]
 # Stages: 1 data, 10 monophones, 11 triphones, 12 LDA+MLLT, 14 perceptrons by cross-entropy: from random
-# weights, by RBM, by autoencoder, 20 i-vector extractor, 21 TDNN-Fs by LF-MMI: from random weights,
-# by masked prediction, 30 decode, 31 score, 40 RESULTS.md. What is done already is skipped.
+# weights, with ReLU and batch norm and with sigmoids; sigmoids by RBM and by autoencoder, 20 i-vector
+# extractor, 21 TDNN-Fs by LF-MMI: from random weights, by masked prediction, 30 decode, 31 score,
+# 40 RESULTS.md. What is done already is skipped.
 #   --corpus DIR      a folder that holds both corpora as published (recipes/korean/run.sh names them)
 #   --work DIR        for all that is made (build/pretraining)
 #   --minutes N       with texts, half of them of each corpus (30; other numbers are trials, whose
@@ -12,7 +13,7 @@
 #   --nj N            processor threads (2)
 #   --device D        cpu, cuda or cuda:N, for networks (cpu)
 #   --phone-text FILE sentences, one a line, of what else people say: helps LF-MMI
-#   --systems "S..."  which are decoded: "lda dnn dnn-rbm dnn-autoencoder chain chain-masked"
+#   --systems "S..."  which are decoded: lda dnn dnn-sigmoid dnn-rbm dnn-autoencoder chain chain-masked
 #   --conf DIR        options of training (recipes/pretraining/conf)
 # Only the development sets are decoded: the figures choose between ways of training.
 set -euo pipefail
@@ -22,7 +23,7 @@ recipe=recipes/pretraining
 corpora=(emotiontts pansori)
 . recipes/common/recipe.sh
 . recipes/common/systems.sh
-known_systems="lda dnn dnn-rbm dnn-autoencoder chain chain-masked"
+known_systems="lda dnn dnn-sigmoid dnn-rbm dnn-autoencoder chain chain-masked"
 stages=(1 10 11 12 14 20 21 30 31 40)
 options=(stage stop-stage corpus work minutes nj device phone-text systems conf)
 stage=1 stop_stage=40
@@ -85,6 +86,8 @@ untranscribed=()
 for name in "${corpora[@]}"; do untranscribed+=("$data/$name/rest"); done
 if wanted 14; then
     dnn lda
+    configured "$conf/dnn.conf"
+    network dnn-sigmoid train-dnn lda --nonlinearity sigmoid
     for kind in rbm autoencoder; do
         configured "$conf/dnn.conf"
         inputs+=("${untranscribed[@]/#/--input=}")
@@ -102,12 +105,17 @@ if wanted 21; then
     masked "${untranscribed[@]/#/--input=}"
     configured "$conf/chain.conf"
     inputs+=(--input "$exp/masked" --input "$exp/ivectors")
-    network chain-masked train lda --ivectors "$exp/ivectors" --pretrained "$exp/masked" "${text[@]}"
+    size=()
+    [ ! -f "$conf/network.json" ] || size=(--network "$conf/network.json")
+    [ ${#size[@]} = 0 ] || inputs+=(--input "$conf/network.json")
+    network chain-masked train lda --ivectors "$exp/ivectors" --pretrained "$exp/masked" \
+        "${text[@]}" "${size[@]}"
 fi
 if wanted 30; then each decode; fi
 if wanted 31; then each score; fi
 if wanted 40; then
     write_results "What pre-training brings at half an hour of transcribed speech" \
-        --gains lda,dnn dnn,dnn-rbm dnn,dnn-autoencoder chain,chain-masked \
+        --gains lda,dnn dnn,dnn-sigmoid dnn-sigmoid,dnn-rbm dnn-sigmoid,dnn-autoencoder \
+        chain,chain-masked \
         --note "Only the development sets are decoded, on which the best weights were chosen as well."
 fi

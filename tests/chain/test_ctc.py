@@ -118,6 +118,21 @@ def test_a_text_longer_than_its_sound_does_not_count(supervision: TextSupervisio
     assert value.failed == ("a",) and value.frames == 0 and value.loss.item() == 0.0
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_outputs_that_are_no_numbers_are_no_short_text(
+    supervision: TextSupervision, bad: float
+) -> None:
+    class Fixed(nn.Module):
+        def forward(self, *_: object) -> tuple[Tensor, Tensor]:
+            outputs = torch.zeros(1, 9, NUM_PDFS)
+            outputs[0, 4, 3] = bad
+            return outputs.requires_grad_(), torch.tensor([9])
+
+    target = PreparedGraph(ways(supervision, "가 나"))
+    value = CtcObjective()(Fixed(), collate([Example("a", torch.zeros(9, 1), None, target)]))
+    assert np.isnan(value.loss.item()) and value.frames == 9 and not value.failed
+
+
 def test_it_learns_and_is_a_model(tmp_path: Path) -> None:
     import asr
 
@@ -138,6 +153,18 @@ def test_it_learns_and_is_a_model(tmp_path: Path) -> None:
     assert history["objective"] == "CTC" and "lfmmi" not in history
     result = asr.load(tmp_path / "out").transcribe(speech[0].path)
     assert isinstance(result.text, str)
+
+
+def test_a_perceptron_that_has_no_second_head_to_leave_out(tmp_path: Path) -> None:
+    training = TrainConfig(steps=2, learning_rate=1e-3, max_frames=100_000)
+    config = ChainConfig(
+        speeds=(1.0,), training=training, network={"kind": "mlp", "layers": 1, "dim": 16}
+    )
+    speech = shipped_speech()[:2]
+    report = train_ctc(speech, tmp_path / "out", tmp_path / "work", config=config)
+    assert report.summary.step == 2
+    (history,) = open_bundle(tmp_path / "out").manifest.sections["training"]
+    assert history["network"] == config.network
 
 
 def test_options_that_say_nothing_are_refused(

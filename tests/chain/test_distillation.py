@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,12 @@ import pytest
 import torch
 from test_finetuning import shipped_speech
 
-from asr.bundle import open_bundle
+from asr.bundle import ACOUSTIC_FILE, open_bundle, write_bundle
 from asr.chain.denominator import denominator
 from asr.chain.objective import LfMmiConfig, LfMmiLoss
 from asr.chain.phone_lm import PhoneLmConfig, estimate_phone_lm
 from asr.chain.prepared import PreparedGraph, summed
-from asr.chain.soft_targets import MixedTarget, SoftTarget
+from asr.chain.soft_targets import STEPS, MixedTarget, SoftTarget
 from asr.chain_training import context_tree
 from asr.cli.main import main
 from asr.data.conditions import ConditionsConfig
@@ -28,6 +29,7 @@ from asr.hmm.pdf_table import monophones
 from asr.hmm.topology import CHAIN, SURFACE_PHONES
 from asr.supervised_speech import STATES_FOLDER
 from asr.training.config import TrainConfig
+from asr.training.source import MemoryBatches
 
 TEXTS = [["g", "a", "n", "a"], ["n", "a"], ["g", "u", "g"]]
 
@@ -167,9 +169,83 @@ def test_a_student_learns_and_is_a_model(
     assert isinstance(asr.load(tmp_path / "out").transcribe(speech[0].path).text, str)
 
 
+def test_a_student_begins_with_another_models_layers(korean_model: Path, tmp_path: Path) -> None:
+    import asr
+
+    speech = shipped_speech()
+    bundle = open_bundle(korean_model)
+    config = replace(options(), network=None)
+    with pytest.raises(UsageError, match="give no others"):
+        distill(bundle, speech[:1], tmp_path / "no", tmp_path / "no.work", pretrained=bundle,
+                config=options())  # fmt: skip
+    begun = replace(bundle, manifest=replace(
+        bundle.manifest, licence="of the layers", attribution="their makers"
+    ))  # fmt: skip
+    report = distill(bundle, speech[:4], tmp_path / "out", tmp_path / "work", pretrained=begun,
+                     config=config)  # fmt: skip
+    lines = (tmp_path / "work" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if "train/mmi" in row]
+    assert report.utterances == 4 and rows[-1]["train/mmi"] > rows[0]["train/mmi"]
+    model = open_bundle(tmp_path / "out")
+    assert model.manifest.sections["training"][0]["from"] == bundle.manifest.name
+    for terms, theirs in ((model.manifest.licence, "of the layers"),
+                          (model.manifest.attribution, "their makers")):  # fmt: skip
+        assert terms.count(theirs) == 1  # beside those of the teacher
+    assert bundle.manifest.attribution.split("; ")[0] in model.manifest.attribution
+    assert model.manifest.sections["ivector"] == bundle.manifest.sections["ivector"]
+    theirs, own = bundle.tensors(ACOUSTIC_FILE), model.tensors(ACOUSTIC_FILE)
+    assert own.keys() == theirs.keys()
+    far = [name for name in own if np.abs(own[name] - theirs[name]).max() > 0.05]
+    assert {name.split("/")[0] for name in far} == {"output.affine"}  # six steps change little
+    assert isinstance(asr.load(tmp_path / "out").transcribe(speech[0].path).text, str)
+
+
 def _same_sounds(config: DistillConfig, speech: list) -> int:
     """Copies whose sound was played at a speed that the teacher had heard already: all of them."""
     return config.augment.copies * len(speech)
+
+
+def test_what_was_heard_is_that_of_this_teacher_with_these_options(
+    korean_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed run is begun again: the teacher hears anew what another would have heard."""
+    from asr import lfmmi_training
+
+    path, speech, heard = tmp_path / "teacher", shipped_speech()[:2], []
+    shutil.copytree(korean_model, path)
+    listen = Teacher.scores
+    monkeypatch.setattr(
+        Teacher, "scores", lambda self, samples: heard.append(1) or listen(self, samples)
+    )
+
+    def killed(network: object, objective: object, batches: MemoryBatches, *_: object) -> None:
+        tables.append([one.target.heard.table.numpy().copy() for one in batches._examples])
+        raise KeyboardInterrupt
+
+    tables: list[list[np.ndarray]] = []
+    monkeypatch.setattr(lfmmi_training, "train", killed)
+
+    def listened(config: DistillConfig) -> int:
+        """How many sounds the teacher hears beside those that it aligns."""
+        before = len(heard)
+        with pytest.raises(KeyboardInterrupt):
+            distill(open_bundle(path), speech, tmp_path / "out", tmp_path / "work", config=config)
+        return len(heard) - before - len(speech)
+
+    config = options()
+    assert listened(config) == 2 and listened(config) == 0
+    assert listened(replace(config, lfmmi=LfMmiConfig(leaky=0.1))) == 2
+    bundle = open_bundle(path)
+    arrays = {name: {key: np.array(array) for key, array in bundle.tensors(name).items()}
+              for name in bundle.files}  # fmt: skip
+    arrays[ACOUSTIC_FILE] = {name: 0.9 * array for name, array in arrays[ACOUSTIC_FILE].items()}
+    write_bundle(path, bundle.manifest, arrays)
+    assert listened(config) == 2
+    assert listened(replace(config, keep=10**6)) == 2  # all of them, however many there are
+    for table in tables[-1]:
+        pdfs, parts = np.split(table, 2, axis=1)
+        assert np.array_equal(np.sort(pdfs), np.broadcast_to(np.arange(pdfs.shape[1]), pdfs.shape))
+        assert np.abs(parts.sum(1, dtype=np.int64) - STEPS).max() < 0.01 * STEPS
 
 
 def test_frames_of_another_length_are_refused(korean_model: Path, tmp_path: Path) -> None:
@@ -187,6 +263,7 @@ def test_options_of_a_student(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     words = ["train", str(tmp_path / "data"), str(tmp_path / "out")]
     for options_given, message in (
         (["--teacher", "ko", "--encoder", "whisper-base"], "--encoder does not go with --teacher"),
+        (["--teacher", "ko", "--pretrained", "ko-kaldi", "--ivectors", "x"], "leave it out"),
         (["--init", "ko", "--untranscribed", "x"], "--untranscribed is for --teacher"),
         (["--init", "ko", "--teacher-weight", "0.3"], "--teacher-weight is for --teacher"),
     ):

@@ -99,6 +99,10 @@ def test_layers_may_be_pretrained(
 def test_what_cannot_be(trained: tuple[Path, HybridReport], system: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="pretrain is"):
         HybridConfig(pretrain="dreams")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="pre-trained as sigmoids"):
+        HybridConfig(pretrain="rbm", nonlinearity="relu")
+    with pytest.raises(UsageError, match="choose sigmoid or relu"):
+        HybridConfig(nonlinearity="tanh")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="choose rbm or autoencoder"):
         train_hybrid(system, shipped_speech(), tmp_path / "dnn", tmp_path / "work",
                      untranscribed=shipped_speech())  # fmt: skip

@@ -75,3 +75,16 @@ def test_what_cannot_be_kept_is_one_error(
     with pytest.raises(DataError, match=r"make room.*goes on"):
         store.keep("a", features(3))
     assert store.find("a") is None
+
+
+def test_a_file_that_was_cut_short_is_written_on(tmp_path: Path) -> None:
+    StateStore(tmp_path, 6).keep("a", features(5000, 1))
+    os.truncate(tmp_path / "0000.bin", 4096)
+    again = StateStore(tmp_path, 6)
+    assert again.find("a") is None  # it is mapped by now, as short as it is
+    torch.testing.assert_close(again.keep("b", features(40, 2)), features(40, 2).half())
+
+
+def test_features_of_another_width_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="6 wide"):
+        StateStore(tmp_path, 6).keep("a", features(4)[:, :5])

@@ -106,4 +106,6 @@ def test_what_makes_no_sense_is_refused() -> None:
     conditions = Conditions(ConditionsConfig(copies=1), SPEECH)
     with pytest.raises(UsageError, match="8000 Hz"):
         list(SoundVariants((1.0,), conditions)("x", "", np.zeros(8000, np.float32), 8000))
-    assert [v.name for v in AS_RECORDED("x", "", np.ones(9, np.float32), 8000)] == ["1"]
+    none = SoundVariants((1.0,), Conditions(ConditionsConfig(), SPEECH))
+    for variants in (AS_RECORDED, none):  # nothing is made at another rate
+        assert [v.name for v in variants("x", "", np.ones(9, np.float32), 8000)] == ["1"]

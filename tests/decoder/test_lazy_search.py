@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from static_cases import NUM_PDFS, random_scores, tiny_hcl, tiny_lm
 
 from asr.decoder import lazy_search
 from asr.decoder.config import DecoderConfig
+from asr.decoder.lazy_compose import Cache
 from asr.decoder.lazy_search import LazyDecoder
 from asr.decoder.static_search import StaticDecoder
 from asr.errors import ModelError
@@ -52,6 +57,14 @@ def test_equals_the_finished_graph_cold_and_warm(order: int, config: DecoderConf
         check_same(found(lazy, scores, config), expected)
 
 
+class Cramped(LazyDecoder):
+    """Whose look-ahead lists have hardly any room at first."""
+
+    def _empty(self) -> Cache:
+        entries = np.zeros((self.classes + 1, 2), np.int32)
+        return super()._empty()._replace(entries=entries, entry_floats=entries.view(np.float32))
+
+
 def test_arrays_that_run_full_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     lm = tiny_lm(4, backoff=-1.0, order=3)
     hcl = tiny_hcl(lm)
@@ -59,7 +72,11 @@ def test_arrays_that_run_full_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     static = StaticDecoder(compile_static(hcl, lm, WIDE))
     monkeypatch.setattr(lazy_search, "FIRST_STATES", 64)
     monkeypatch.setattr(lazy_search, "FIRST_ARCS", 64)
-    check_same(found(LazyDecoder(hcl, lm, WIDE), scores, WIDE), found(static, scores, WIDE))
+    lazy = Cramped(hcl, lm, WIDE)
+    check_same(found(lazy, scores, WIDE), found(static, scores, WIDE))
+    (cache,) = lazy._idle
+    assert len(cache.states) > 64 and len(cache.arcs) > 64
+    assert len(cache.entries) > lazy.classes + 1
 
 
 def test_more_new_states_than_are_remembered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,11 +110,28 @@ def test_a_cache_is_kept_up_to_its_limit() -> None:
     assert kept.cached_states > 1 and dropped.cached_states == 0
 
 
-def test_other_units_are_refused() -> None:
+@pytest.mark.parametrize("made", [LazyDecoder, compile_static])
+def test_graphs_that_cannot_be_composed_are_refused(made: Callable[..., object]) -> None:
     lm = tiny_lm(5, backoff=-1.0, order=2)
     hcl = tiny_hcl(lm)
-    unit = hcl.arc_unit.copy()
-    unit[unit.argmax()] = len(lm.vocabulary)
-    other = type(hcl).from_tensors({**hcl.to_tensors(), "arc_unit": unit})
-    with pytest.raises(ModelError, match="lacks"):
-        LazyDecoder(other, lm, WIDE)
+    for unit, message in ((len(lm.vocabulary), "lacks"), (-1, "no lexicon makes")):
+        units = hcl.arc_unit.copy()
+        units[units.argmax()] = unit
+        with pytest.raises(ModelError, match=message):
+            made(replace(hcl, arc_unit=units), lm, WIDE)
+
+
+def test_a_search_may_be_dropped_amid_another_call() -> None:
+    """As where the collector of garbage runs while the same thread holds the lock."""
+    lm = tiny_lm(5, backoff=-1.0, order=2)
+    decoder = LazyDecoder(tiny_hcl(lm), lm, WIDE)
+    searches = [decoder.search(WIDE)]
+
+    def drop() -> None:
+        with decoder._lock:
+            searches.clear()
+
+    thread = threading.Thread(target=drop, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive() and decoder.cached_states > 0

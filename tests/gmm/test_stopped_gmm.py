@@ -46,9 +46,18 @@ def test_damaged_work_is_refused_and_whole_work_is_used(tmp_path: Path) -> None:
         if what.startswith("iteration 3"):
             raise Killed
 
+    def killer_at_once(done: float, what: str) -> None:
+        if what.endswith("pdfs"):
+            raise Killed
+
     with pytest.raises(Killed):
         build(config, speech(), out, progress=killer)
     running = out / "training"
+    (out / ".training.tmp-1-0").mkdir()  # killed amid writing, and amid a replacement
+    running.rename(out / ".training.tmp-old-1-0")
+    with pytest.raises(Killed):
+        build(config, speech(), out, progress=killer_at_once)
+    assert {path.name for path in out.iterdir()} == {"run.json", "training"}
     assert read_state(running).iteration == 3
     files = [path for path in sorted(running.rglob("*")) if path.is_file()]
     assert {"alignments.safetensors", "gmm.safetensors", "state.json"} <= {f.name for f in files}

@@ -58,6 +58,24 @@ def test_half_an_hour_with_texts_and_the_rest_without(tmp_path: Path) -> None:
     assert refused.returncode == 2 and "there is no option --sets" in refused.stderr
 
 
+DECODING = """
+set -euo pipefail
+. recipes/common/recipe.sh
+. recipes/common/systems.sh
+once() { :; }
+configured() { config=(); echo "$1"; }
+conf=recipes/pretraining/conf exp=exp data=data work=work lm='' decode_cmd=''
+for system in lda dnn dnn-sigmoid dnn-rbm; do decode "$system" pansori dev; done
+"""
+
+
+def test_systems_of_a_kind_are_decoded_alike() -> None:
+    """Those that are compared: a perceptron with and without pre-training."""
+    made = bash("-c", DECODING)
+    files = [Path(line).name for line in made.stdout.splitlines()]
+    assert files == ["decode.conf", *3 * ["decode-dnn.conf"]], made.stderr
+
+
 def test_a_corpus_that_is_not_there_is_named(tmp_path: Path) -> None:
     missing = bash("recipes/pansori/run.sh", "--corpus", str(tmp_path / "none"), "--work",
                    str(tmp_path / "work"))  # fmt: skip

@@ -152,6 +152,8 @@ def parse() -> argparse.Namespace:
                         help="asr serve with each --batch in turn, for each number of streams")
     parser.add_argument("arguments", nargs="*", help="of asr serve, after --")
     args = parser.parse_args()
+    if args.peer and args.batches:
+        parser.error("--batches is of asr serve: leave --peer out")
     args.sound = args.sound or sorted(shipped("samples").glob("*.flac"))
     return args
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from asr.result import Result, Segment, Word
 from asr.writers import WRITERS, get_writer
-from asr.written.result import write_result
+from asr.written_results import write_result
 
 SAID = "내일 오후 세 시 반에 삼십 퍼센트가 온다"
 WRITTEN = "내일 오후 3시 30분에 30%가 온다"
