@@ -69,7 +69,7 @@ def test_segments_without_words() -> None:
 
 def test_words_of_the_user_stay() -> None:
     said = result_of("팔월 삼일 육이오에서 육이오까지")
-    assert write_result(said).written_text == "8월 3일 6·25에서 6·25까지"
+    assert write_result(said).written_text == "8월 3일 6.25에서 6.25까지"
     assert write_result(said, keep=["육이오", "팔"]).written_text == "8월 3일 육이오에서 육이오까지"
     spaced = Result((Segment.from_words([Word("삼십 퍼센트", 0, 1), Word("이십명", 1, 2)]),), 2.0)
     assert write_result(spaced).written_text == "삼십 퍼센트 20명"

@@ -1,13 +1,15 @@
-"""Train asr/written/data/digit_weights.tsv: which single digits before counters are written so.
+"""Train which small numbers before counters are written in digits: asr/written/data/*_weights.tsv.
 
     python tools/train_digit_weights.py --shared ../shared
 
 Where a writer has put "1등", a reader says 일등; where he has put 일등, that was another word or a
 number that he spelled out. Both are collected from texts with what stands around them, and an
-L1 logistic regression over `asr.written.likelihood.features` tells one from the other. Counters
-with native numbers are left out (1번 is 한번 or 일번). Recognisers put spaces where writers of
-digits have none, so each digit is seen with a space before its counter, too. Weights are learnt
-from the half `tune` of the texts, see tools/bench/written.py, and checked on the other.
+L1 logistic regression over `asr.written.likelihood.features` tells one from the other. The same is
+learnt of native numbers from two to ten before counters that take no others (세가지, 두 배); before
+번, 장 or 대 they are left out (1번 is 한번 or 일번). Recognisers put spaces where writers of digits
+have none, so each Sino-Korean digit is seen with a space before its counter, too; of native numbers
+the space tells how the writer put them, and stays. Weights are learnt from the half `tune` of the
+texts, see tools/bench/written.py; with `--check` the other half says what they are worth.
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ from sklearn.linear_model import LogisticRegression
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from asr.hangul.numerals import SINO_DIGITS  # noqa: E402
+from asr.hangul.numerals import NATIVE_ONES_ATTRIBUTIVE, SINO_DIGITS  # noqa: E402
 from asr.written.likelihood import SURE, Candidate, features  # noqa: E402
 from asr.written.tables import counters  # noqa: E402
 from asr.written.tails import tail_end  # noqa: E402
 
-OUTPUT = ROOT / "asr" / "written" / "data" / "digit_weights.tsv"
+DATA = ROOT / "asr" / "written" / "data"
 TEXTS = {
     "boddari_wikinews": 1.0, "klue_dev": 1.0, "ud_korean": 1.0, "boddari_book_review01": 1.0,
     "boddari_book_review02": 1.0, "boddari_fairytale01": 1.0, "chatbot_qa": 1.0,
@@ -42,6 +44,12 @@ TEXTS = {
 }  # fmt: skip
 """Weight of a sentence: of film reviews there are most, and they count parts and points."""
 NATIVE_BELOW = 100
+NATIVE_COUNTERS = (
+    "명", "개", "살", "시간", "달", "배", "번째", "가지", "곳", "건", "마리", "골", "팀", "곡",
+    "채", "척", "잔", "발", "군데", "칸", "자리", "차례", "글자",
+)
+"""Those that are counted with native numbers only."""
+NATIVE = {str(n): word for n, word in enumerate((*NATIVE_ONES_ATTRIBUTIVE, "열")) if n > 1}
 SPACED_WEIGHT = 0.2
 """Of a digit that is seen once more with a space, against the words that really have one."""
 LEAST_SEEN = 6
@@ -49,7 +57,7 @@ LEAST_SEEN = 6
 INVERSE_PENALTY = 2.0
 LEAST_WEIGHT = 0.03
 HEADER = """\
-# Weights of asr.written.likelihood: what stands around a digit and its counter, log-odds.
+# Weights of asr.written.likelihood: what stands around {what} and its counter, log-odds.
 # Made by tools/train_digit_weights.py from: {texts} (half of the sentences).
 """
 
@@ -71,21 +79,25 @@ def learnt_counters() -> list[str]:
     )
 
 
-def candidates(text: str, weight: float, pattern: re.Pattern[str]) -> Iterator[Seen]:
-    """Single digits and digit words before counters."""
+def candidates(
+    text: str, weight: float, pattern: re.Pattern[str], native: bool
+) -> Iterator[Seen]:
+    """Digits and words of small numbers before counters."""
     for match in pattern.finditer(text):
         end = tail_end(text, match.end())
         if end is None:
             continue
         before, after = _words(text[: match.start()])[-1:], _words(text[end:])[:1]
         written = match["digit"].isdecimal()
-        digit = SINO_DIGITS[int(match["digit"])] if written else match["digit"]
+        digit = match["digit"]
+        if written:
+            digit = NATIVE[digit] if native else SINO_DIGITS[int(digit)]
         one = Candidate(
             digit, match["counter"], not match["gap"], text[match.end() : end],
             "".join(before), "".join(after),
         )  # fmt: skip
         yield Seen(one, written, weight)
-        if written and one.attached:
+        if written and one.attached and not native:
             yield Seen(replace(one, attached=False), True, weight * SPACED_WEIGHT)
 
 
@@ -93,20 +105,35 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[가-힣\dA-Za-z]+", text)
 
 
-def read(folder: Path, half: int) -> list[Seen]:
-    """All of a half."""
-    names = "|".join(map(re.escape, learnt_counters()))
+def sino_pattern() -> re.Pattern[str]:
+    """A single Sino-Korean digit, in words or not, and a counter."""
     digit = rf"(?<![\d.,~/:\-])[1-9]|(?<!\d)[{SINO_DIGITS[1:]}]"
-    pattern = re.compile(rf"(?<![가-힣A-Za-z])(?P<digit>{digit})(?P<gap> ?)(?P<counter>{names})")
+    return _pattern(digit, learnt_counters())
+
+
+def native_pattern() -> re.Pattern[str]:
+    """The same of a native number from two to ten."""
+    longest_first = sorted(NATIVE_COUNTERS, key=len, reverse=True)
+    return _pattern(rf"(?<![\d.,~/:\-])(?:10|[2-9])|{'|'.join(NATIVE.values())}", longest_first)
+
+
+def read(folder: Path, half: int, native: bool) -> list[Seen]:
+    """All of a half, of native numbers or of Sino-Korean digits."""
+    pattern = native_pattern() if native else sino_pattern()
     found: list[Seen] = []
     for name, weight in TEXTS.items():
         with lzma.open(folder / f"{name}.txt.xz", "rt", encoding="utf-8") as lines:
             for line in lines:
                 sentence = line.strip()
                 if zlib.crc32(sentence.encode()) % 2 == half:
-                    found += candidates(sentence, weight, pattern)
+                    found += candidates(sentence, weight, pattern, native)
     digits = Counter(one.candidate.counter for one in found if one.digit)
     return [one for one in found if digits[one.candidate.counter] >= LEAST_SEEN]
+
+
+def _pattern(digit: str, names: list[str]) -> re.Pattern[str]:
+    counter = "|".join(map(re.escape, names))
+    return re.compile(rf"(?<![가-힣A-Za-z])(?P<digit>{digit})(?P<gap> ?)(?P<counter>{counter})")
 
 
 def train(seen: list[Seen]) -> dict[str, float]:
@@ -146,13 +173,18 @@ def main() -> int:
     """Train, write, and print what the other half says."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
-    parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--output", type=Path, default=DATA, help="folder")
+    parser.add_argument("--check", action="store_true", help="ask the other half")
     args = parser.parse_args()
-    weights = train(read(args.shared / "text", 0))
-    rows = "".join(f"{name}\t{weight:g}\n" for name, weight in weights.items())
-    args.output.write_text(HEADER.format(texts=", ".join(TEXTS)) + rows, encoding="utf-8")
-    print(f"{len(weights)} weights")
-    check(read(args.shared / "text", 1), weights)
+    for name, what in (("digit", "a Sino-Korean digit"), ("native", "a native number")):
+        native = name == "native"
+        weights = train(read(args.shared / "text", 0, native))
+        rows = "".join(f"{name}\t{weight:g}\n" for name, weight in weights.items())
+        header = HEADER.format(what=what, texts=", ".join(TEXTS))
+        (args.output / f"{name}_weights.tsv").write_text(header + rows, encoding="utf-8")
+        print(f"{name}: {len(weights)} weights")
+        if args.check:
+            check(read(args.shared / "text", 1, native), weights)
     return 0
 
 

@@ -16,6 +16,8 @@ _OTHER_ENDINGS = "조경"
 """구조, 백조, 구경: numbers do not end so without a counter."""
 _DEPOSIT = re.compile(r"에 [일이삼사오육칠팔구십백천만]+ ?만? ?원")
 """이천에 육십만 원: a deposit and a rent, in 만 원."""
+_TENS = re.compile(r"[이삼사오육칠팔구]십|십[삼오육칠구]")
+"""Of two syllables, and no other words."""
 _SURE_IN_WORD = 4
 """So many syllables are a number whatever noun is run together with it: 삼백오십팔열차."""
 _PARTICLE = re.compile(r"(?<=[가-힣]{2})[을를은는]$")
@@ -30,11 +32,15 @@ def read_bare(place: Place) -> Match | None:
     if place.before in ("몇", "수"):
         return None
     text = place.text
+    if text.startswith(tuple(word_list("not_numbers")), place.start):
+        return None
     if match := _labelled(place):
         return match
     for number in read_sino(text, place.start):
         for decimal in read_decimal(text, number):
-            if "쩜" in text[number.end : decimal.end] and (match := _ended(text, decimal)):
+            subject = text.startswith("영이", decimal.end - 2)  # 사쩜영이 is 4.0 and a particle
+            pointed = "쩜" in text[number.end : decimal.end] and not subject
+            if pointed and (match := _ended(text, decimal)):
                 return match
         if _is_clear(text, number) and (match := _ended(text, number)):
             return match
@@ -75,6 +81,8 @@ def _is_clear(text: str, number: Number) -> bool:
     said = text[number.start : number.end]
     if said[-1] in _OTHER_ENDINGS or number.kind is not Kind.SINO:
         return False
+    if _TENS.fullmatch(said):
+        return True
     if number.syllables == 2 and said[1] == "천" and _DEPOSIT.match(text, number.end):
         return True
     may_be_particle = said[-1] in "이일" and number.syllables == _LEAST and said[-2] in "십백천만억"

@@ -26,7 +26,12 @@ _LONG = 5
 _YEAR_OF_TWO = re.compile(r"([공영칠팔구][공영일이삼사오육칠팔구]) ?(년생|학번|년도)")
 """공삼학번, 팔팔년생: the last two digits of a year."""
 _EMERGENCY = {"일일구": "119", "일일이": "112", "일일사": "114"}
-_EMERGENCY_AFTER = re.compile(r"(?:에|로|구급|신고|대원|상황실|센터|안내|요원|번)")
+_EMERGENCY_AFTER = re.compile(
+    r"(?:에|로|구급|신고|대원|상황실|센터|안내|요원|번|통합|구조"
+    r"| (?:신고|구급|구조|상황|대원|종합|통합|안전))"
+)
+_PREFIX = re.compile(r"공일[공일육칠팔구]|공칠공|공팔공")
+"""The first digits of telephone numbers, which are no other words."""
 
 
 def read_code(place: Place) -> Match | None:
@@ -92,6 +97,9 @@ def _one(place: Place) -> Match | None:
         tail = tail_end(text, end + 1)
         named = text[start] != "영"
         return Match(tail, digits + text[end:tail], "번") if tail is not None and named else None
+    prefix = _PREFIX.match(text, start)
+    if prefix and prefix.end() == end and (tail := tail_end(text, end, suffixes=False)):
+        return Match(tail, digits + text[end:tail])
     if len(digits) < _LEAST or _is_word(text, start, digits) or len(set(digits)) == 1:
         return None
     tail = tail_end(text, end, suffixes=False)

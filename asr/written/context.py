@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from asr.written.likelihood import NO_DOUBT, SURE, USUAL, Candidate, log_odds
+from asr.written.likelihood import COHERENT, NO_DOUBT, SURE, USUAL, Candidate, log_odds
 from asr.written.match import Place, next_eojeol
 from asr.written.numbers import Kind, Number
 from asr.written.tables import counters, word_list
@@ -17,13 +17,14 @@ _FOLLOWS = {
     "일": ("월", "박", "개월", "주"),
     "분": ("시", "시간", "도"),
     "초": ("분",),
-    "호": ("동",),
+    "호": ("동", "항", "조"),
     "반": ("학년",),
     "번": ("반",),
     "개월": ("년",),
     "패": ("승", "무"),
     "무": ("승",),
     "시": ("일",),
+    "항": ("조",),
 }
 """Counters that are sure after another: after 오월, 오일 is the fifth and no oil."""
 _LIMITS = {"월": (1, 12), "시": (0, 24), "분기": (1, 4)}
@@ -32,6 +33,10 @@ _FIRST_SINO_HOUR = 11
 _DEGREES = re.compile(
     r"(?:섭씨|화씨|영하|영상|기온|마이너스|체온|온도|수온|북위|남위|동경|서경)"
 )
+_STAGE = re.compile(r"(?:암|종양|민선|원전)$")
+"""After these 사기 is stage or term four, and no fraud."""
+_PERSONS = re.compile(r"(?:가족|가구|이상|이하|이내|기준|모임|식탁|병실)")
+"""Before these 사인 is four persons, and no signature."""
 _DURING = re.compile(
     r"(?:간|동안|째|전|후|뒤|만에|만의|내|정도|이상|이내|안에|마다|씩|짜리|가량|남짓|넘|이나|지나"
     r"|걸리|당|있다|됐|되[는었어]|된|돼|기념|연속|차(?![가-힣]))"
@@ -61,6 +66,8 @@ _TIMES = re.compile(rf" [{_SINO}]+ ?회")
 _DAY_TAIL = re.compile(r"(?:에|에는|에도|부터|까지|의|께|경|자|부로?)(?![가-힣])| (?=[가-힣]{2})")
 """After 십일 and 이십일 these say that they are the tenth and the twentieth, not 11 and 21."""
 _ROOM = re.compile(rf" ?[{_SINO}백천]+ ?호(?!선)")
+_MOST_LEARNT = 10
+"""Weights were learnt of native numbers up to here; 한 stays."""
 _POINTED_BY_COUNTER = 2
 """With 점 for the point a decimal in 이 or 일 needs a counter of so many syllables: 십점이다."""
 
@@ -98,26 +105,31 @@ def is_written_in_digits(place: Place, counted: Counted) -> bool:
     if judged is not None:
         return judged
     usual = counters()[word].takes(number, place.text[number.start], counted.attached)
-    if number.kind is Kind.SINO and 0 < number.value < 10:
-        return _is_likely(place, counted, usual)
-    return usual
+    if number.kind is Kind.NATIVE:
+        learnt = 1 < number.value <= _MOST_LEARNT and not (usual and counted.attached)
+    else:
+        learnt = number.kind is Kind.SINO and 0 < number.value < 10
+    return _is_likely(place, counted, usual) if learnt else usual
 
 
 def _is_likely(place: Place, counted: Counted, usual: bool) -> bool:
-    """What the learnt weights say to a single digit; where they know nothing, what is usual."""
-    text, end = place.text, counted.end
+    """What the learnt weights say to a small number; where they know nothing, what is usual."""
+    text, end, number = place.text, counted.end, counted.number
     tail = tail_end(text, end)
     if tail is None:
         return usual
-    digit = text[counted.number.start]
+    digit = text[number.start : number.end].replace("륙", "육")
     odds = log_odds(
         Candidate(
-            "육" if digit == "륙" else digit, counted.word, counted.attached, text[end:tail],
+            digit, counted.word, counted.attached, text[end:tail],
             place.before, next_eojeol(text, tail),
-        )
+        ),
+        native=number.kind is Kind.NATIVE,
     )  # fmt: skip
     if odds is None:
         return usual
+    if counted.attached and counted.word in place.counters:
+        odds += COHERENT
     if usual:
         return odds > USUAL
     this = digit == "이" and not counted.attached
@@ -136,12 +148,15 @@ def _is_possible(text: str, counted: Counted) -> bool:
         return False
     if text.startswith("만 ", number.start) and number.syllables > 1:  # 만 이십사개월: an age
         return number.value >= 11_000 and word not in word_list("ages")
-    return not (number.value == 10**7 and number.syllables == 2)  # 천만 stays
+    many = number.value == 10**7 and number.syllables == 2  # 천만 관객
+    return not many or word in word_list("money")
 
 
 def _is_beginning_of_word(text: str, counted: Counted) -> bool:
     number, word = counted.number, counted.word
     said = text[number.start : number.end]
+    if text.startswith(tuple(word_list("not_numbers")), number.start):
+        return True
     if said[-1] in "조경":
         return word not in word_list("many")
     if word == "동" and _ROOM.match(text, counted.end):
@@ -159,8 +174,8 @@ def _judge_native(place: Place, counted: Counted) -> bool | None:
         return place.before in word_list("day_parts") or minutes_follow
     if word == "시간":
         return minutes_follow or None
-    if word == "대" and value == 10 and counted.attached:  # 열대
-        return False
+    if word == "대" and value in (2, 10) and counted.attached:  # 두대; 열대 are the tropics
+        return value == 2
     return None
 
 
@@ -180,6 +195,9 @@ def _judge_sino(place: Place, counted: Counted) -> bool | None:
         or (word == "세" and place.before == "만")
         or (word == "동" and _ROOM.match(text, end))
         or (word == "도" and _DEGREES.match(place.before))
+        or (word == "도" and counted.attached and word in place.counters)
+        or (word == "기" and _STAGE.search(place.before))
+        or (word == "인" and _PERSONS.match(next_eojeol(text, end)))
         or (word == "박" and _DAYS.match(text, end))
         or (word == "번" and (place.before.endswith("채널") or _is_numbered(text, counted)))
     )

@@ -17,7 +17,8 @@ def format_number(
     Args:
         number: the number.
         plain: as in years and codes, without commas and 만, 억.
-        spoken: the words; a space after 억 or 만 there is one here.
+        spoken: the words; a space after 억 or 만 there is one here, and 만 오천 is 1만 5천, while
+            만오천 is 15,000.
         thousands: whether 5,000 is 5천.
 
     >>> from asr.written.numbers import read_all
@@ -29,7 +30,7 @@ def format_number(
         return f"{number.value}.{number.decimals}"
     if (plain and number.value % 10_000) or number.value < 1000:
         return str(number.value)
-    if number.value % 10_000 and number.value < _COMMAS_BELOW:
+    if number.value % 10_000 and number.value < _COMMAS_BELOW and "만 " not in spoken:
         return _thousands(number.value) if thousands else f"{number.value:,}"
     written, rest = "", number.value
     for size, name in _GROUPS:
@@ -37,7 +38,7 @@ def format_number(
         if count:
             gap = " " if f"{name} " in spoken and rest else ""
             written += _thousands(count).replace(",", "") + name + gap
-    return written + (str(rest) if rest else "")
+    return written + (_thousands(rest).replace(",", "") if rest else "")
 
 
 def _thousands(value: int) -> str:

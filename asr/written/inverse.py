@@ -13,7 +13,7 @@ from dataclasses import replace
 from asr.written.bare import read_bare
 from asr.written.codes import read_code
 from asr.written.match import Match, Place
-from asr.written.phrases import read_phrase
+from asr.written.phrases import read_phrase, read_pointed_within
 from asr.written.quantities import read_half_hour, read_quantity
 from asr.written.tables import word_list
 from asr.written.tokens import WrittenToken
@@ -27,6 +27,7 @@ _RULES: tuple[Callable[[Place], Match | None], ...] = (
     read_code,
     read_quantity,
     read_bare,
+    read_pointed_within,
 )
 
 
@@ -48,21 +49,31 @@ def written_tokens(eojeols: Sequence[str]) -> list[WrittenToken]:
 
     An eojeol must be a word without spaces.
     """
+    tokens, counters = _tokens(eojeols, frozenset())
+    return _tokens(eojeols, counters)[0] if counters else tokens
+
+
+def _tokens(
+    eojeols: Sequence[str], counters: frozenset[str]
+) -> tuple[list[WrittenToken], frozenset[str]]:
+    """The tokens where numbers before ``counters`` are known, and the counters of their numbers."""
     text = " ".join(eojeols)
     starts = [0]
     for eojeol in eojeols:
         starts.append(starts[-1] + len(eojeol) + 1)
     index = {start: number for number, start in enumerate(starts)}
     tokens: list[WrittenToken] = []
+    found: set[str] = set()
     at, counter = 0, ""
     while at < len(eojeols):
         before = eojeols[at - 1] if at else ""
-        match = _match_with_marks(Place(text, starts[at], before, counter))
+        match = _match_with_marks(Place(text, starts[at], before, counter, counters))
         end = at + 1 if match is None else index[match.end + 1]
         spoken = " ".join(eojeols[at:end])
         tokens.append(WrittenToken(spoken, match.written if match else spoken, at, end))
-        at, counter = end, match.counter if match else ""
-    return tokens
+        at, counter = end, match.counter if match and match.followed else ""
+        found |= {match.counter} if match and match.counter else set()
+    return tokens, frozenset(found)
 
 
 def _match_with_marks(place: Place) -> Match | None:
@@ -77,8 +88,9 @@ def _match_with_marks(place: Place) -> Match | None:
     if end < len(place.text) and place.text[end] != " ":
         return None
     closing = place.text[match.end : end]
-    counter = "" if any(stop in closing for stop in _STOPS) else _open_counter(match)
-    return Match(end, place.text[place.start : start] + match.written + closing, counter)
+    followed = not any(stop in closing for stop in _STOPS) and match.written.endswith(match.counter)
+    written = place.text[place.start : start] + match.written + closing
+    return Match(end, written, match.counter, followed)
 
 
 def _match(place: Place) -> Match | None:
@@ -101,8 +113,3 @@ def _after_prefix(place: Place) -> Match | None:
         sure = length > 1 or match.written[:2].isdecimal() or weekly
         return replace(match, written=prefix + match.written) if sure else None
     return None
-
-
-def _open_counter(match: Match) -> str:
-    """The counter that the next eojeol follows at once; a particle after it closes it."""
-    return match.counter if match.written.endswith(match.counter) else ""

@@ -1,8 +1,10 @@
-"""How likely a single Sino-Korean digit before a counter is written as a digit: 일등, 이 차, 사회.
+"""How likely a small number before a counter is written in digits: 일등, 사회; 세가지, 두 배.
 
-Such pairs are other words as often (일부는 is "some of them", 일부에서는 "in part one"), and what
-stands around them tells. Weights learned from how Korean writers put them
-(`data/digit_weights.tsv`; trained by `tools/train_digit_weights.py`) add up to log-odds.
+A single Sino-Korean digit and a counter are another word as often (일부는 is "some of them",
+일부에서는 "in part one"); small native numbers are spelled out as often. What stands around them
+tells.
+Weights learned from how Korean writers put them (`data/digit_weights.tsv`, `native_weights.tsv`;
+trained by `tools/train_digit_weights.py`) add up to log-odds.
 """
 
 from __future__ import annotations
@@ -18,15 +20,17 @@ USUAL = -0.85
 """The same for digits that `data/counters.tsv` lists before the counter."""
 NO_DOUBT = 4.0
 """The same for 이 with a space, which is "this" much more often, and for words of every day."""
+COHERENT = 1.5
+"""Nats more where a number before the same counter is in digits elsewhere: 2편 … 일편."""
 _ALL = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A single digit, a counter and what stands around them.
+    """A small number, a counter and what stands around them.
 
     Attributes:
-        digit: its syllable, 일 to 구.
+        digit: the word, 일 to 구 or 한 to 열.
         counter: the counter.
         attached: whether nothing stands between them.
         tail: what follows within the eojeol.
@@ -59,15 +63,15 @@ def features(one: Candidate) -> list[str]:
     return [*names, f"{one.digit}{gap}{_ALL}:{one.tail}", f">{after}", f"<{before}", f":{one.tail}"]
 
 
-def log_odds(one: Candidate) -> float | None:
-    """Log-odds (nats) that a writer puts a digit there; None for counters that were not learnt."""
-    weights = _weights()
+def log_odds(one: Candidate, native: bool = False) -> float | None:
+    """Log-odds (nats) that a writer puts digits there; None for counters that were not learnt."""
+    weights = _weights("native" if native else "digit")
     if _ALL + one.counter not in weights:
         return None
     return sum(weights.get(name, 0.0) for name in features(one))
 
 
 @cache
-def _weights() -> dict[str, float]:
-    rows = read_table("digit_weights.tsv", package="asr.written")
+def _weights(kind: str) -> dict[str, float]:
+    rows = read_table(f"{kind}_weights.tsv", package="asr.written")
     return {name: float(weight) for name, weight in rows}

@@ -14,12 +14,14 @@ class Place:
         start: index of the first syllable of an eojeol, or within one after a counter.
         before: the eojeol before, as spoken; "" at the beginning.
         counter: the counter that ended the number right before; "" if there was none.
+        counters: those after numbers that are in digits elsewhere in the text.
     """
 
     text: str
     start: int
     before: str = ""
     counter: str = ""
+    counters: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Match:
     written: str
     counter: str = ""
     """The last counter in it."""
+    followed: bool = True
+    """Whether the next eojeol follows the counter at once."""
 
 
 def next_eojeol(text: str, end: int) -> str:

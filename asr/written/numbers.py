@@ -151,6 +151,8 @@ def read_native(text: str, start: int) -> list[Number]:
         match = _NATIVE.match(text, place)
         if not match or not match[0] or match[0].startswith(" "):
             continue
+        if before and match[0] == "세" and text.startswith("대", match.end()):  # 삼백세대
+            continue
         value = before.value if before else 0
         syllables = before.syllables if before else 0
         if match["twenty"]:

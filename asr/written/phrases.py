@@ -8,32 +8,40 @@ from functools import cache
 
 from asr.hangul.tables import read_table
 from asr.written.formatting import format_number
-from asr.written.match import Match, Place, next_eojeol
-from asr.written.numbers import Kind, Number, read_all, read_sino
+from asr.written.match import Match, Place
+from asr.written.numbers import Kind, Number, read_digit_string, read_sino
 from asr.written.quantities import read_quantity
+from asr.written.ranges import read_range
 from asr.written.tails import tail_end
 
 _HIGHEST_SCORE = 200
 _SCORE_TAIL = re.compile(r"(?:로|으로|이|가|의|을|를|은|는|에서|승|패|무승부|동점)?(?![가-힣])")
 _SCORE = re.compile(r" ?대 ?")
 _OF = re.compile(r" ?분의 ?")
-_FROM = re.compile(r"에서 ")
-_ROUGHLY = re.compile(
-    r"(?:사이|정도|가량|쯤|씩|의|짜리|간|마다|동안|(?:걸[려리린]|소요)[가-힣]*)"
-)
-_WRITTEN_QUANTITY = re.compile(r"([\d,.]+)(\D*)")
 _VERSION = re.compile(r"[영일이삼사오육칠팔구십]+(?:쩜[영일이삼사오육칠팔구십]+){2,}")
 _EVENT = re.compile(
     r"(?:혁명|운동|전쟁|민주|항쟁|의거|사건|사태|참사|테러|쿠데타|정변|선언|공동|회담|대선|총선)[가-힣]*"
 )
 """What is written together with a day that has a name."""
 _BELOW_ZERO = "마이너스 "
+_ARTICLE = re.compile(r"제([일이삼사오육칠팔구십백천]+)조(?:의([일이삼사오육칠팔구십]+))?")
+_PARAGRAPH = re.compile(r"제([일이삼사오육칠팔구십]+)([항호])")
+_NUMERAL = "일이삼사오육칠팔구"
+_POINTED_WITHIN = re.compile(
+    rf"([가-힣]*[^{_NUMERAL}십백천만영 ])([{_NUMERAL}십백영]+쩜[영{_NUMERAL}]+?)"
+    rf"(이?)(?![영{_NUMERAL}])"
+)
 
 
 def read_phrase(place: Place) -> Match | None:
     """A fraction, score, range, version or negative number at ``place``."""
     return _name(place) or (
-        _fraction(place) or _version(place) or _score(place) or _range(place) or _negative(place)
+        _fraction(place)
+        or _version(place)
+        or _score(place)
+        or read_range(place)
+        or _negative(place)
+        or _article(place)
     )
 
 
@@ -44,12 +52,14 @@ def _names() -> list[list[str]]:
 
 
 def _name(place: Place) -> Match | None:
-    """A name of the table: 육삼빌딩 → 63빌딩, 사일구혁명 → 4·19혁명."""
+    """A name of the table: 육삼빌딩 → 63빌딩, 사일구혁명 → 4.19혁명."""
     for said, written, kind in _names():
         if place.text.startswith(said, place.start):
             end = place.start + len(said)
             event = _EVENT.match(place.text, end) if kind == "day" else None
             tail = event.end() if event else tail_end(place.text, end, suffixes=False)
+            if kind == "any":
+                tail = end + len(place.text[end:].split(" ", 1)[0])
             if tail is not None:
                 return Match(tail, written + place.text[end:tail])
     return None
@@ -101,45 +111,6 @@ def _score(place: Place) -> Match | None:
     return None
 
 
-def _range(place: Place) -> Match | None:
-    """삼에서 오 킬로미터 → 3~5km; 십육세에서 십팔세 사이 → 16~18세."""
-    text = place.text
-    for first in read_sino(text, place.start)[:1]:
-        if (step := _FROM.match(text, first.end)) is not None:
-            second = _further(place, step.end())
-            if second and second[2] > first.value:
-                return Match(second[1].end, f"{_plain(first)}~{second[1].written}")
-    counted = read_quantity(place)
-    if counted is None or not counted.written.endswith("에서"):
-        return None
-    second = _further(place, counted.end + 1)
-    said = _WRITTEN_QUANTITY.fullmatch(counted.written.removesuffix("에서"))
-    if second is None or said is None or second[1].counter != counted.counter:
-        return None
-    tail = _WRITTEN_QUANTITY.fullmatch(second[1].written)
-    if tail is None or not tail[2].startswith(said[2]) or second[2] <= _value(said[1]):
-        return None
-    rest = tail[2].removeprefix(said[2])
-    if not _ROUGHLY.match(rest or next_eojeol(text, second[1].end)):
-        return None  # 십 퍼센트에서 이십 퍼센트로: from and to, no range
-    return Match(second[1].end, f"{said[1]}~{second[1].written}", counted.counter)
-
-
-def _further(place: Place, start: int) -> tuple[Number, Match, float] | None:
-    match = read_quantity(replace(place, start=start, before=""))
-    if match is None or not match.counter:
-        return None
-    said = _WRITTEN_QUANTITY.match(match.written)
-    numbers = read_all(place.text, start)
-    if said is None or not numbers:
-        return None
-    return numbers[0], match, _value(said[1])
-
-
-def _value(written: str) -> float:
-    return float(written.replace(",", "").rstrip("."))
-
-
 def _negative(place: Place) -> Match | None:
     """마이너스 오도 → -5도."""
     text = place.text
@@ -148,6 +119,44 @@ def _negative(place: Place) -> Match | None:
     inner = replace(place, start=place.start + len(_BELOW_ZERO), before=_BELOW_ZERO.strip())
     match = read_quantity(inner)
     return None if match is None else replace(match, written="-" + match.written)
+
+
+def _article(place: Place) -> Match | None:
+    """제구조의이 → 제9조의2, 제백육조제일항 → 제106조제1항."""
+    text = place.text
+    match = _ARTICLE.match(text, place.start)
+    if match is None:
+        return None
+    written, end, counter = f"제{_said(match[1])}조", match.end(), "조"
+    written += f"의{_said(match[2])}" if match[2] else ""
+    while further := _PARAGRAPH.match(text, end):
+        written += f"제{_said(further[1])}{further[2]}"
+        end, counter = further.end(), further[2]
+    tail = tail_end(text, end, suffixes=False)
+    alone = end == match.end() and not match[2]
+    if tail is None or alone:
+        return None
+    return Match(tail, written + text[end:tail], counter)
+
+
+def _said(words: str) -> str:
+    return _plain(read_sino(words, 0)[0])
+
+
+def read_pointed_within(place: Place) -> Match | None:
+    """A decimal behind a noun, 웹이쩜영 → 웹2.0: no other word has 쩜 between digits."""
+    match = _POINTED_WITHIN.match(place.text, place.start)
+    if match is None:
+        return None
+    whole, _, decimals = match[2].partition("쩜")
+    numbers = read_sino(whole, 0)
+    if not numbers or numbers[0].end != len(whole):
+        return None
+    eojeol_end = place.text.find(" ", match.end())
+    last = len(place.text) if eojeol_end < 0 else eojeol_end
+    digits = read_digit_string(decimals, 0)
+    rest = place.text[match.end(2) : last]
+    return Match(last, f"{match[1]}{_plain(numbers[0])}.{digits}{rest}")
 
 
 def _plain(number: Number) -> str:

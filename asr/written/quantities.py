@@ -14,11 +14,16 @@ from asr.written.tables import Counter, counters, longest_counter, word_list
 from asr.written.tails import tail_end
 
 _MONTHS = {"유월": "6월", "시월": "10월"}
-_ORDINAL_ALONE = re.compile(r"제([이삼사])의(?![가-힣])")
+_ORDINAL_ALONE = re.compile(r"제([이삼사오육칠팔구])의(?![가-힣])")
 """제이의, 제삼의: a second, a third of its kind."""
 _SOME = re.compile(r"여| 여(?![자인])")
 """이십여 명, 이십 여 명; but 오십 여자 are women."""
 _VAGUE = ("몇", "수")
+_UNMISTAKABLE = re.compile(
+    r"[이삼사오육칠팔구]십[일이삼사오육칠팔구]?|[이삼사오육칠팔구]?[백천][이삼사오육칠팔구]?[일이삼사오육칠팔구십백]{2,}"
+)
+_GIVEN = re.compile(r"(?:[주준줌줄줬줘드받]|만점|짜리)")
+"""What becomes of points."""
 
 
 def read_quantity(place: Place) -> Match | None:
@@ -34,10 +39,33 @@ def read_quantity(place: Place) -> Match | None:
         numbers.sort(key=lambda number: not text.startswith(("일", " 일"), number.end))
     for number in numbers:
         for counted in _with_counters(text, number):
+            longer = numbers[0].end > counted.end and numbers[0].value % 10**12 >= 10**4
+            if counted.word == "조" and longer:  # 이조 천억
+                break
             if match := _written(place, counted, ordinal):
                 return match
             if tail_end(text, counted.end) is not None:
                 break  # 두 시간 is no 두 시
+    return _run_together(place, numbers)
+
+
+def _run_together(place: Place, numbers: list[Number]) -> Match | None:
+    """A number that leaves no doubt and its counter, before whatever: 이십년지난, 십점만점에."""
+    text = place.text
+    for number in numbers:
+        if " " in text[number.start : number.end]:
+            continue
+        for counted in _with_counters(text, number):
+            rest = text[counted.end :].split(" ", 1)[0]
+            if not counted.attached or not rest.isalpha():
+                continue
+            points = counted.word == "점" and _GIVEN.match(rest)
+            if not points and not _UNMISTAKABLE.fullmatch(text, number.start, number.end):
+                continue
+            if counted.word not in counters() or not is_written_in_digits(place, counted):
+                continue
+            whole = _digits(place, counted, "") + counters()[counted.word].written
+            return Match(counted.end + len(rest), whole + rest)
     return None
 
 
@@ -86,10 +114,17 @@ def _with_counters(text: str, number: Number) -> Iterator[Counted]:
 def _written(place: Place, counted: Counted, ordinal: str) -> Match | None:
     number, word = counted.number, counted.word
     if ordinal:
-        if not _is_ordinal(counted, apart=ordinal.endswith(" ")):
+        if number.value >= 10**12 or not _is_ordinal(counted, apart=ordinal.endswith(" ")):
             return None
     elif word not in counters() or not is_written_in_digits(place, counted):
         return None
+    counter = counters().get(word, Counter(word)).written
+    return _finished(place, _digits(place, counted, ordinal) + counter, word, counted.end)
+
+
+def _digits(place: Place, counted: Counted, ordinal: str) -> str:
+    """The number in digits, with 제 before it and what stands between it and its counter."""
+    number, word = counted.number, counted.word
     spoken = place.text[number.start : number.end]
     between = place.text[number.end : counted.begin]
     plain = bool(ordinal) or word in word_list("plain")
@@ -97,7 +132,7 @@ def _written(place: Place, counted: Counted, ordinal: str) -> Match | None:
     digits = format_number(number, plain, spoken, not counter.isascii()) + between.strip()
     if between.endswith(" ") and digits[-1] in "만억조천여":
         digits += " "
-    return _finished(place, ordinal.strip() + digits + counter, word, counted.end)
+    return ordinal.strip() + digits
 
 
 def _is_ordinal(counted: Counted, apart: bool) -> bool:

@@ -58,6 +58,8 @@ def counters() -> dict[str, Counter]:
     """Every counter and unit by the word that is said."""
     table = {reading: _unit(reading, symbol) for reading, symbol in _units().items()}
     table |= {name: Counter(name, _RARE, _RARE) for name in word_list("rare_counters")}
+    several = {name: Counter(name, sino_attached="23456789") for name in word_list("of_several")}
+    table |= several
     table |= {other: table[usual] for other, usual in _SPOKEN_OTHERWISE.items()}
     for row in read_table("counters.tsv", package=_PACKAGE):
         name, native_spaced, native_attached, sino_attached, sino_spaced, scales = (
