@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from asr.acoustic.encoder_front_end import SpeechEncoder
+from asr.acoustic.encoder_top import TOP
 from asr.chain.ctc import NUM_PDFS, CtcObjective, ctc_tree, said
 from asr.chain.hmm_graph import from_text_graph
 from asr.chain.supervision import TextSupervision
@@ -37,6 +38,23 @@ from asr.training.distributed import is_first_process
 from asr.training.evaluation import DEV, DevSet, watching
 from asr.training.source import MemoryBatches
 from asr.training.trainer import train
+
+EPOCHS = 12
+"""Unless told otherwise."""
+_BATCH_SECONDS = 20.0
+_STATE, _MFCC = 0.02, 0.01
+"""Seconds between an encoder's states, and between frames of MFCC."""
+
+
+def for_ctc(config: ChainConfig) -> ChainConfig:
+    """The options with more passes, in smaller batches.
+
+    A network first learns that blank is the likeliest label everywhere, and hears nothing else
+    until it has taken some hundred steps: on two hours of speech, one pass in batches of 20 s.
+    """
+    frame = _STATE if config.network.get("kind") == TOP else _MFCC
+    frames = round(_BATCH_SECONDS / frame)
+    return replace(config, training=replace(config.training, epochs=EPOCHS, max_frames=frames))
 
 
 @dataclass(frozen=True, slots=True)

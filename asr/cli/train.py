@@ -108,7 +108,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                              " (asr.data.conditions.ConditionsConfig)")
     parser.add_argument("--name", metavar="TEXT", help="of the new model")
     add_trainer_options(
-        parser, "3; a new network: 6", "3e-4; a new network: 1e-3; it falls to a tenth", 6000
+        parser, "3; a new network: 6; by CTC: 12",
+        "3e-4; a new network: 1e-3; it falls to a tenth", 6000,
     )
 
 
@@ -261,6 +262,10 @@ def _chain_config(args: argparse.Namespace) -> ChainConfig:
     changes = given({"leaves": args.leaves, "scale": args.scale})
     if network:
         changes["network"] = {**config.network, **network} if "kind" not in network else network
+    if args.objective == "ctc":
+        from asr.ctc_training import for_ctc
+
+        config = for_ctc(config)
     config = _changed(config, args)
     return dataclasses.replace(config, **changes)
 

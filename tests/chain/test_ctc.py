@@ -19,7 +19,7 @@ from asr.chain.prepared import PreparedGraph
 from asr.chain.supervision import TextSupervision
 from asr.chain_training import ChainConfig
 from asr.cli.main import main
-from asr.ctc_training import train_ctc
+from asr.ctc_training import for_ctc, train_ctc
 from asr.graph.emissions import EmissionModel
 from asr.graph.hcl import compile_hcl
 from asr.graph.lexicon import SILENCE, Lexicon
@@ -165,6 +165,13 @@ def test_a_perceptron_that_has_no_second_head_to_leave_out(tmp_path: Path) -> No
     assert report.summary.step == 2
     (history,) = open_bundle(tmp_path / "out").manifest.sections["training"]
     assert history["network"] == config.network
+
+
+def test_batches_are_as_long_in_sound_whatever_the_features() -> None:
+    mfcc, states = for_ctc(ChainConfig()), for_ctc(ChainConfig.for_encoder(0))
+    assert (mfcc.training.max_frames, states.training.max_frames) == (2000, 1000)
+    assert states.network == ChainConfig.for_encoder(0).network
+    assert states.training.epochs > ChainConfig.for_encoder(0).training.epochs
 
 
 def test_options_that_say_nothing_are_refused(
