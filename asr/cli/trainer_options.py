@@ -82,18 +82,15 @@ def set_up(args: argparse.Namespace) -> None:
     """Use as many threads as were asked for.
 
     Raises:
-        UsageError: none, or a device that there is not.
+        UsageError: a device that there is not.
     """
     import torch
 
     from asr.acoustic.scorer import torch_device
 
     torch_device(args.device)
-    if args.threads is None:
-        return
-    if args.threads < 1:
-        raise UsageError(f"--threads takes a number from 1 on, not {args.threads}")
-    torch.set_num_threads(args.threads)
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
 
 
 def check_disjoint(*sets: list[SpokenSound]) -> None:

@@ -20,7 +20,6 @@ NEW = ["--system", "gmm"]
         (["--init", "ko", "--speeds", "0.9"], "hold 1"),
         (["--init", "ko", "--mmi", "0"], "nothing to train for"),
         (["--init", "ko", "--augment", "-1"], "0 copies or more"),
-        (["--init", "ko", "--threads", "0"], "--threads takes a number from 1 on"),
         (["--init", "ko", "--device", "abacus"], "no such device"),
         ([*NEW, "--network", "nowhere.json"], "is not JSON"),
         ([*NEW, "--augment-options", "nowhere.json"], "is not JSON"),
@@ -45,7 +44,6 @@ def test_options_come_before_the_data(
     [
         (["--pretrain-epochs", "0"], "one epoch at least"),
         (["--option", "epochs=few"], "takes a number"),
-        (["--threads", "0"], "--threads takes a number from 1 on"),
         (["--work", "out"], "must lie apart"),
     ],
 )
@@ -54,6 +52,14 @@ def test_those_of_a_hybrid_too(
 ) -> None:
     assert main(["train-dnn", "no-data", "out", "--system", "gmm", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["train", "--init", "ko"], ["train-dnn", "--system", "gmm"]])
+def test_no_threads_are_too_few(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([*words, "no-data", "out", "--threads", "0"])
+    assert stopped.value.code == 2
+    assert "--threads: '0' is not a positive whole number" in capsys.readouterr().err
 
 
 def test_a_place_that_holds_something_else(
