@@ -50,9 +50,9 @@ class HybridConfig:
         context: frames to either side that it reads.
         pretrain: how its layers are trained before, on speech without texts.
         pretrain_epochs: times through that speech, each layer.
+        training: of the trainer.
         nonlinearity: of the hidden layers: sigmoid, the historical one, or relu, with batch norm.
             None: sigmoid where they are pre-trained, else relu, which learns well without.
-        training: of the trainer.
     """
 
     layers: int = 4
@@ -60,13 +60,13 @@ class HybridConfig:
     context: int = 7
     pretrain: Pretraining = "none"
     pretrain_epochs: int = 4
-    nonlinearity: Nonlinearity | None = None
     training: TrainConfig = field(
         default_factory=lambda: TrainConfig(
             epochs=6, learning_rate=1e-3, final_learning_rate=2e-5, max_frames=2000,
             weight_decay=1e-3, checkpoint_every=200, dropout="0.1,0.1",
         )
     )  # fmt: skip
+    nonlinearity: Nonlinearity | None = None
 
     def __post_init__(self) -> None:
         if self.pretrain not in get_args(Pretraining):

@@ -7,7 +7,7 @@ import re
 from asr.written.formatting import format_number
 from asr.written.match import Match, Place, next_eojeol
 from asr.written.numbers import Kind, Number, read_decimal, read_sino
-from asr.written.tables import word_list
+from asr.written.tables import is_no_number, word_list
 from asr.written.tails import tail_end
 
 _LEAST = 3
@@ -32,7 +32,7 @@ def read_bare(place: Place) -> Match | None:
     if place.before in ("몇", "수"):
         return None
     text = place.text
-    if text.startswith(tuple(word_list("not_numbers")), place.start):
+    if is_no_number(text, place.start):
         return None
     if match := _labelled(place):
         return match

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from asr.written.likelihood import COHERENT, NO_DOUBT, SURE, USUAL, Candidate, log_odds
 from asr.written.match import Place, next_eojeol
 from asr.written.numbers import Kind, Number
-from asr.written.tables import counters, word_list
+from asr.written.tables import counters, is_no_number, word_list
 from asr.written.tails import tail_end
 
 _SINO = "영일이삼사오육륙칠팔구십"
@@ -155,7 +155,7 @@ def _is_possible(text: str, counted: Counted) -> bool:
 def _is_beginning_of_word(text: str, counted: Counted) -> bool:
     number, word = counted.number, counted.word
     said = text[number.start : number.end]
-    if text.startswith(tuple(word_list("not_numbers")), number.start):
+    if is_no_number(text, number.start):
         return True
     if said[-1] in "조경":
         return word not in word_list("many")

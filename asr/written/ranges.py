@@ -9,7 +9,7 @@ from asr.written.formatting import format_number
 from asr.written.match import Match, Place, next_eojeol
 from asr.written.numbers import Kind, Number, read_all, read_sino
 from asr.written.quantities import read_quantity
-from asr.written.tables import counters, longest_counter, word_list
+from asr.written.tables import counters, is_no_number, longest_counter, word_list
 from asr.written.tails import tail_end
 
 _FROM = re.compile(r"에서 ")
@@ -71,7 +71,7 @@ def _neighbours(place: Place) -> Match | None:
     """일이초 → 1~2초, 삼사백 명 → 300~400명, 오륙만 명 → 5~6만 명, 일 이편 → 1, 2편."""
     text = place.text
     pair = _PAIR.match(text, place.start)
-    if pair is None or text.startswith(tuple(word_list("not_numbers")), place.start):
+    if pair is None or is_no_number(text, place.start):
         return None
     apart, scales = " " in pair["pair"], pair["scales"]
     counter = _counter(text, pair.end())

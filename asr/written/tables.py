@@ -14,6 +14,7 @@ NEVER = 10**9
 _SPOKEN_OTHERWISE = {
     "쎈티미터": "센티미터", "퍼센트 포인트": "퍼센트포인트", "미리미터": "밀리미터",
 }  # fmt: skip
+_SCALES = ("십", "백", "천", "만", "억", "조")
 _ALL_DIGITS = "0123456789"
 _ALL_SCALES = "십백천만"
 _RARE = 11
@@ -106,3 +107,11 @@ def word_list(name: str) -> frozenset[str]:
     """The words of a list of ``data/words.tsv``."""
     rows = read_table("words.tsv", package=_PACKAGE)
     return frozenset(word for listed, words in rows if listed == name for word in words.split())
+
+
+def is_no_number(text: str, start: int) -> bool:
+    """Whether a word begins there that only looks like a number: 오대산; 사만사, not 사만사천."""
+    return any(
+        text.startswith(word, start) and not text.startswith(_SCALES, start + len(word))
+        for word in word_list("not_numbers")
+    )
