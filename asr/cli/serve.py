@@ -165,8 +165,11 @@ def _warn(args: argparse.Namespace, config: ServerConfig) -> None:
 
 
 def _load(args: argparse.Namespace, jobs: int) -> Model:
+    from asr.graph.bias_words import read_words_file
+
+    lists = [read_words_file(path) for path in args.words]  # a mistake is told before the loading
     model = load_model(args.model, args.device, jobs)
-    for words in args.words:
+    for words in lists:
         model = model.add_words(words)
     return model
 
