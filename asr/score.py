@@ -124,7 +124,8 @@ class ScoreReport:
             f"{'spacing F1':<16}{s.f1:8.2%}  precision {s.precision:.2%}, recall {s.recall:.2%}"
             f" (agreed {s.agreed}, missing {s.missing}, extra {s.extra} at {s.places} places)"
         )
-        lines.append(f"{self.utterances} utterances; both sides: {self.normalisation}")
+        plural = "" if self.utterances == 1 else "s"
+        lines.append(f"{self.utterances} utterance{plural}; both sides: {self.normalisation}")
         return "\n".join(lines)
 
 

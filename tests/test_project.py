@@ -3,6 +3,7 @@
 import ast
 import configparser
 import importlib.metadata
+import os
 import subprocess
 import sys
 import tomllib
@@ -138,3 +139,16 @@ def test_readmes_have_the_same_sections():
         for name in ("README.md", "README.ko.md")
     )
     assert english == korean
+
+
+def test_installing_forgets_what_other_source_trees_installed(tmp_path):
+    """One environment, two clones: the first must not believe that it is still installed there."""
+    (tmp_path / ".malsori-installed-test").write_text("of another tree\n")
+    script = ". tools/environment.sh; python() { echo installed; }; use_environment"
+    command = ["bash", "-c", f"set -euo pipefail; {script}; {script} test; {script}"]
+    environment = {**os.environ, "VIRTUAL_ENV": str(tmp_path)}
+    said = subprocess.run(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE,
+                          check=True).stdout
+    assert said.count("\ninstalled") == 2  # without extras and with them, and the third is known
+    stamps = [path.read_text() for path in sorted(tmp_path.iterdir())]
+    assert len(stamps) == 2 and stamps[0] == stamps[1]

@@ -19,8 +19,20 @@ use_environment() {
         echo "Installing Malsori and its requirements${extras:+ ($extras)} in $VIRTUAL_ENV"
         python -m pip install --quiet --disable-pip-version-check -e ".${extras:+[$extras]}"
         remove_leftovers
+        forget_others "$wanted"
         echo "$wanted" > "$stamp"
     fi
+}
+
+# Another source tree that shares the environment has just lost its installation, whatever extras it
+# came with: its stamps must not say that it is still there.
+forget_others() {
+    local stamp
+    for stamp in "$VIRTUAL_ENV"/.malsori-installed*; do
+        if [ -f "$stamp" ] && [ "$(cat "$stamp")" != "$1" ]; then
+            rm "$stamp"
+        fi
+    done
 }
 
 # An installation that this one replaced leaves its compiled search kernels behind, and a folder of

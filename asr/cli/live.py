@@ -100,10 +100,16 @@ def _config(args: argparse.Namespace) -> Any:
 
 
 def _model(args: argparse.Namespace) -> Model:
+    from asr.graph.bias_words import read_words_file
+    from asr.graph.grammar import load_grammar
+
+    # Before the model is loaded: a mistake in a list or a grammar is told at once.
+    lists = [read_words_file(path) for path in args.words]
+    grammar = None if args.grammar is None else load_grammar(args.grammar)
     model = load_model(args.model)
-    for words in args.words:
+    for words in lists:
         model = model.add_words(words)
-    return model if args.grammar is None else model.with_grammar(args.grammar)
+    return model if grammar is None else model.with_grammar(grammar)
 
 
 def _blocks(source: str, rate: int, wanted: int) -> Iterator[NDArray[np.float32]]:

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,8 +113,9 @@ def run(args: argparse.Namespace) -> int:
     with reserve(args.host, args.port) as address:  # before the model is loaded, which takes long
         if not local:
             _warn(args, config)
+        index = _index(args)
         model = _load(args, config.jobs)
-        app = create_app(model, config, local=local, index=_index(args))
+        app = create_app(model, config, local=local, index=index)
         warm_up(app.state.service)
         server = Server(app, args.certificate, args.private_key)
         serve(server, address, _announce(model.name))
@@ -165,8 +167,13 @@ def _warn(args: argparse.Namespace, config: ServerConfig) -> None:
 
 
 def _load(args: argparse.Namespace, jobs: int) -> Model:
+    from asr.graph.bias_words import read_words_file
+
+    lists = [read_words_file(path) for path in args.words]  # a mistake is told before the loading
+    print(f"asr: loading {args.model}: connections are refused until it is ready",
+          file=sys.stderr, flush=True)
     model = load_model(args.model, args.device, jobs)
-    for words in args.words:
+    for words in lists:
         model = model.add_words(words)
     return model
 

@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from asr.subtitles import CueOptions
 from asr.writers import WRITERS, TextWriter, Writer, get_writer
 
 if TYPE_CHECKING:
+    from asr.graph.bias_words import BiasWord
     from asr.graph.grammar import Grammar
     from asr.recognizer import Model, Stream
     from asr.result import Result
@@ -123,13 +124,14 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         prepare_folder(args.output, f"--output {args.output}")
     grammar = _grammar(args.grammar)
+    words = _words(args)  # before the model is loaded: a mistake in a list is told at once
     folder = model_path(args.model)
     marks = Marks(args.output, _how(args, grammar, folder)) if args.output else None
     if args.resume and marks is not None:
         inputs, paths = marks.undone(inputs, paths)
         if not inputs:
             return 1 if errors else 0
-    model = _adapted(load_model(folder, args.device, args.jobs), args, grammar)
+    model = _adapted(load_model(folder, args.device, args.jobs), args, words, grammar)
     detail = Detail(args.nbest, args.jamo, args.written, args.punctuation)
     voices = VoiceConfig(threshold=0.0) if args.no_vad else VoiceConfig()
     segmenting = SegmentingConfig(voices=voices)
@@ -199,6 +201,14 @@ def _grammar(path: Path | None) -> Grammar | None:
     return load_grammar(path)
 
 
+def _words(args: argparse.Namespace) -> list[tuple[BiasWord, ...]]:
+    """The user's lists of words."""
+    from asr.graph.bias_words import read_words_file
+
+    lists = [read_words_file(path) for path in args.words]
+    return lists + [read_words_file(path, boost=HOTWORD_BOOST) for path in args.hotwords]
+
+
 def _how(args: argparse.Namespace, grammar: Grammar | None, model: Path) -> dict[str, object]:
     """All that transcripts depend on beside their sounds."""
     options = {name: value for name, value in vars(args).items() if name not in _NOT_TOLD}
@@ -236,14 +246,15 @@ def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
                 raise UsageError(f"--{option} is told in json only: add --format json")
 
 
-def _adapted(model: Model, args: argparse.Namespace, grammar: Grammar | None) -> Model:
+def _adapted(
+    model: Model,
+    args: argparse.Namespace,
+    words: Iterable[tuple[BiasWord, ...]],
+    grammar: Grammar | None,
+) -> Model:
     """The model with the user's words or grammar."""
-    from asr.graph.bias_words import read_words_file
-
-    for path in args.words:
-        model = model.add_words(path)
-    for path in args.hotwords:
-        model = model.add_words(read_words_file(path, boost=HOTWORD_BOOST))
+    for listed in words:
+        model = model.add_words(listed)
     if grammar is not None:
         model = model.with_grammar(grammar)
     return model.with_options(rescoring=None) if args.no_rescoring else model

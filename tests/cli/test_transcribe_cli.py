@@ -1,5 +1,6 @@
 """`asr transcribe` with a stand-in that says how much sound it heard: outputs and their places."""
 
+import importlib
 import io
 import json
 import os
@@ -118,6 +119,21 @@ def test_a_grammar_is_read_once_and_before_the_model(
     monkeypatch.setattr(transcribe, "load_model", lambda *arguments: pytest.fail("it was loaded"))
     assert main(command) == 1
     assert "line 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["transcribe", "live", "serve"])
+def test_a_mistake_in_a_list_of_words_is_told_before_the_model_is_loaded(
+    command, sounds, tmp_path, monkeypatch, capsys
+):
+    words = tmp_path / "words.txt"
+    words.write_text("가산디지털단지역\n東京\n", encoding="utf-8")
+    module = importlib.import_module(f"asr.cli.{command}")
+    monkeypatch.setattr(module, "load_model", lambda *arguments: pytest.fail("it was loaded"))
+    if command == "transcribe":
+        monkeypatch.setattr(module, "model_path", Path)
+    where = ["--port", "0"] if command == "serve" else [str(sounds / "b.wav")]
+    assert main([command, *where, "--words", str(words)]) == 1
+    assert "line 2" in capsys.readouterr().err
 
 
 def test_subtitle_options(counting, sounds, capsys):

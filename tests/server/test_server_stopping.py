@@ -220,7 +220,21 @@ def test_nobody_is_let_in_before_it_is_warm(
     monkeypatch.setattr("asr.cli.serve.load_model", lambda *arguments: ObedientModel())
     monkeypatch.setattr("asr.server.warming.warm_up", probe)
     assert main(["serve", "--port", str(port)]) == 1
-    assert probed == ["obedient"] and "it was probed" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert probed == ["obedient"] and "it was probed" in told
+    assert told.startswith("asr: loading ko: connections are refused until it is ready\n")
+
+
+def test_a_mistake_in_a_catalogue_is_told_before_the_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from asr.cli.main import main
+
+    catalog = tmp_path / "places.tsv"
+    catalog.write_text("서울역\t9000\n서울숲\t많이\n", encoding="utf-8")
+    monkeypatch.setattr("asr.cli.serve.load_model", lambda *arguments: pytest.fail("it was loaded"))
+    assert main(["serve", "--port", "0", "--catalog", str(catalog)]) == 1
+    assert "line 2" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_told_before_the_model_is_loaded(
