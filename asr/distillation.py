@@ -267,7 +267,7 @@ class _Lesson(SupervisedSpeech):
         self.tree = ContextTree.from_tensors(
             {key: np.array(array) for key, array in bundle.tensors(TREE_FILE).items()}
         )
-        keep = min(config.keep, self._pdfs)
+        keep = min(config.keep, self.tree.num_pdfs)
         # the model itself, not its path: another one may come to stand there
         model = [sorted((name, file.sha256) for name, file in bundle.files.items()),
                  bundle.manifest.sections]  # fmt: skip
@@ -300,18 +300,17 @@ class _Lesson(SupervisedSpeech):
     def _begin_anew(self, config: DistillConfig, ivectors: Path | None) -> None:
         self.description = dict(config.network or default_student(self.teacher.frame_seconds))
         self.front_end: FrontEnd = new_front_end(self.description, ivectors, None)
-        self.network: AcousticNetwork = new_network(self.description, self._pdfs, self.front_end)
+        self.network: AcousticNetwork = new_network(
+            self.description, self.tree.num_pdfs, self.front_end
+        )
 
     def _begin_with(self, bundle: Bundle) -> None:
         begun = AcousticScorer.from_bundle(bundle)
         self.front_end = begun.front_end
         factor = max(1, round(self.teacher.frame_seconds / self.front_end.frame_shift))
-        self.network = with_new_output(begun.network, self._pdfs, factor).requires_grad_(True)
+        network = with_new_output(begun.network, self.tree.num_pdfs, factor)
+        self.network = network.requires_grad_(True)
         self.description = {"kind": f"that of {bundle.manifest.name}", "subsampling": factor}
-
-    @property
-    def _pdfs(self) -> int:
-        return 1 + int(self.tree.pdf.max())
 
     def spoken(
         self,

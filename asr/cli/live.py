@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from asr.cli.adaptation import Adaptation
 from asr.cli.inputs import STDIN
 from asr.cli.models import load_model
 from asr.errors import AudioError, UnknownFormatError, UsageError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from asr.recognizer import Model, Stream
+    from asr.recognizer import Stream
     from asr.result import Segment
 
 BLOCK = 0.1
@@ -71,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
     if args.grammar and args.words:
         raise UsageError("--grammar recognises its own phrases only: put the words into it")
     config = _config(args)
-    model = _model(args)
+    adaptation = Adaptation.read(args.words, grammar=args.grammar)
+    model = adaptation.of(load_model(args.model))
     stream = model.stream(live=config)
     screen = _Screen(sys.stderr)
     told, damage = 0, None
@@ -97,19 +99,6 @@ def _config(args: argparse.Namespace) -> Any:
     given = {name: getattr(args, name) for name in ("step", "agreement")}
     chosen = {name: value for name, value in given.items() if value is not None}
     return LiveConfig(again=not args.once, **chosen)
-
-
-def _model(args: argparse.Namespace) -> Model:
-    from asr.graph.bias_words import read_words_file
-    from asr.graph.grammar import load_grammar
-
-    # Before the model is loaded: a mistake in a list or a grammar is told at once.
-    lists = [read_words_file(path) for path in args.words]
-    grammar = None if args.grammar is None else load_grammar(args.grammar)
-    model = load_model(args.model)
-    for words in lists:
-        model = model.add_words(words)
-    return model if grammar is None else model.with_grammar(grammar)
 
 
 def _blocks(source: str, rate: int, wanted: int) -> Iterator[NDArray[np.float32]]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr.cli.adaptation import Adaptation
 from asr.cli.inputs import check_no_sound
 from asr.cli.models import load_model
 from asr.cli.options import count, positive, positive_real
@@ -167,15 +168,10 @@ def _warn(args: argparse.Namespace, config: ServerConfig) -> None:
 
 
 def _load(args: argparse.Namespace, jobs: int) -> Model:
-    from asr.graph.bias_words import read_words_file
-
-    lists = [read_words_file(path) for path in args.words]  # a mistake is told before the loading
+    adaptation = Adaptation.read(args.words)
     print(f"asr: loading {args.model}: connections are refused until it is ready",
           file=sys.stderr, flush=True)
-    model = load_model(args.model, args.device, jobs)
-    for words in lists:
-        model = model.add_words(words)
-    return model
+    return adaptation.of(load_model(args.model, args.device, jobs))
 
 
 def _index(args: argparse.Namespace) -> Index | None:

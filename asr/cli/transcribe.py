@@ -8,12 +8,13 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr import __version__
+from asr.cli.adaptation import HOTWORD_BOOST, Adaptation
 from asr.cli.inputs import STDIN, Input, expand, output_paths, prepare_folder, utterance_ids
 from asr.cli.messages import about, describe, report
 from asr.cli.models import load_model, model_path
@@ -26,7 +27,6 @@ from asr.subtitles import CueOptions
 from asr.writers import WRITERS, TextWriter, Writer, get_writer
 
 if TYPE_CHECKING:
-    from asr.graph.bias_words import BiasWord
     from asr.graph.grammar import Grammar
     from asr.recognizer import Model, Stream
     from asr.result import Result
@@ -39,8 +39,6 @@ Heard = tuple["Result", AudioError | None]
 """The transcript, and what kept the rest of the sound from being read."""
 SHORTEST_SECONDS = 0.1
 """Nothing is said in less; such sound is recognised as silence, with a warning."""
-HOTWORD_BOOST = 2.0
-"""Nats by which --hotwords are preferred; e^2 times as likely."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -123,15 +121,16 @@ def run(args: argparse.Namespace) -> int:
         return 1
     if args.output:
         prepare_folder(args.output, f"--output {args.output}")
-    grammar = _grammar(args.grammar)
-    words = _words(args)  # before the model is loaded: a mistake in a list is told at once
+    adaptation = Adaptation.read(args.words, args.hotwords, args.grammar)
     folder = model_path(args.model)
-    marks = Marks(args.output, _how(args, grammar, folder)) if args.output else None
+    marks = Marks(args.output, _how(args, adaptation.grammar, folder)) if args.output else None
     if args.resume and marks is not None:
         inputs, paths = marks.undone(inputs, paths)
         if not inputs:
             return 1 if errors else 0
-    model = _adapted(load_model(folder, args.device, args.jobs), args, words, grammar)
+    model = adaptation.of(load_model(folder, args.device, args.jobs))
+    if args.no_rescoring:
+        model = model.with_options(rescoring=None)
     detail = Detail(args.nbest, args.jamo, args.written, args.punctuation)
     voices = VoiceConfig(threshold=0.0) if args.no_vad else VoiceConfig()
     segmenting = SegmentingConfig(voices=voices)
@@ -193,22 +192,6 @@ _NOT_TOLD = ("inputs", "output", "format", "device", "jobs", "resume", "debug")
 """Options that change no transcript."""
 
 
-def _grammar(path: Path | None) -> Grammar | None:
-    if path is None:
-        return None
-    from asr.graph.grammar import load_grammar
-
-    return load_grammar(path)
-
-
-def _words(args: argparse.Namespace) -> list[tuple[BiasWord, ...]]:
-    """The user's lists of words."""
-    from asr.graph.bias_words import read_words_file
-
-    lists = [read_words_file(path) for path in args.words]
-    return lists + [read_words_file(path, boost=HOTWORD_BOOST) for path in args.hotwords]
-
-
 def _how(args: argparse.Namespace, grammar: Grammar | None, model: Path) -> dict[str, object]:
     """All that transcripts depend on beside their sounds."""
     options = {name: value for name, value in vars(args).items() if name not in _NOT_TOLD}
@@ -244,20 +227,6 @@ def _check_options(args: argparse.Namespace, formats: Sequence[str]) -> None:
         for option in ("nbest", "jamo"):
             if getattr(args, option):
                 raise UsageError(f"--{option} is told in json only: add --format json")
-
-
-def _adapted(
-    model: Model,
-    args: argparse.Namespace,
-    words: Iterable[tuple[BiasWord, ...]],
-    grammar: Grammar | None,
-) -> Model:
-    """The model with the user's words or grammar."""
-    for listed in words:
-        model = model.add_words(listed)
-    if grammar is not None:
-        model = model.with_grammar(grammar)
-    return model.with_options(rescoring=None) if args.no_rescoring else model
 
 
 def _formats(chosen: Sequence[str] | None) -> list[str]:

@@ -44,6 +44,11 @@ class ContextTree:
     pdf: NDArray[np.int32]
     is_known: NDArray[np.bool_]
 
+    @property
+    def num_pdfs(self) -> int:
+        """One more than the highest pdf."""
+        return 1 + int(self.pdf.max())
+
     @classmethod
     def from_pairs(
         cls,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asr.written.numbers import Number
+from asr.written.numbers import Kind, Number
 
 _GROUPS = ((10**16, "경"), (10**12, "조"), (10**8, "억"), (10**4, "만"))
 _COMMAS_BELOW = 10**8
@@ -46,3 +46,8 @@ def _thousands(value: int) -> str:
     if value % 1000 == 0 and 1000 < value < 10_000:
         return f"{value // 1000}천"
     return f"{value:,}"
+
+
+def format_whole(number: Number) -> str:
+    """The number as in scores, ranges and codes: 1500 of Sino-Korean ones."""
+    return format_number(number, plain=number.kind is Kind.SINO)

@@ -42,14 +42,14 @@ class Number:
     decimals: str = ""
 
 
-_DIGITS = {word: value for value, word in enumerate(numerals.SINO_DIGITS) if value} | {"륙": 6}
+DIGITS = {word: value for value, word in enumerate(numerals.SINO_DIGITS) if value} | {"륙": 6}
 _SMALL = {"십": 10, "백": 100, "천": 1000}
 _LARGE = {"만": 10**4, "억": 10**8, "조": 10**12, "경": 10**16}
 _POINTED = re.compile(r" ?[쩜점] ?(?=[영공일이삼사오육륙칠팔구])")
 _COPULA = re.compile(
     r"(?:다|고|며|죠|야|나|구나|네요|군요)(?![가-힣])|었|라[고는]|에요|므로|기에|지만"
 )
-_STRING = {**_DIGITS, "영": 0, "공": 0}
+_STRING = {**DIGITS, "영": 0, "공": 0}
 _ONES = {word: ones for ones, word in enumerate(numerals.NATIVE_ONES_ATTRIBUTIVE) if ones}
 _TENS = {word: 10 * tens for tens, word in enumerate(numerals.NATIVE_TENS) if tens}
 _NATIVE = re.compile(
@@ -69,10 +69,10 @@ class _SinoReader:
 
     def take(self, syllable: str) -> bool:
         """Whether the number goes on with this syllable."""
-        if syllable in _DIGITS:
+        if syllable in DIGITS:
             if self.digit or self.small <= 1:
                 return False
-            self.digit = _DIGITS[syllable]
+            self.digit = DIGITS[syllable]
             return True
         if syllable in _SMALL:
             unit = _SMALL[syllable]
@@ -111,7 +111,7 @@ def read_sino(text: str, start: int) -> list[Number]:
     while place < len(text):
         step = place
         if text[place] == " ":
-            if place == start or text[place - 1] in _DIGITS or place + 1 == len(text):
+            if place == start or text[place - 1] in DIGITS or place + 1 == len(text):
                 break
             step += 1
         if not reader.take(text[step]):

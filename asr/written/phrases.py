@@ -6,10 +6,11 @@ import re
 from dataclasses import replace
 from functools import cache
 
+from asr.hangul.numerals import SINO_DIGITS
 from asr.hangul.tables import read_table
-from asr.written.formatting import format_number
+from asr.written.formatting import format_whole
 from asr.written.match import Match, Place
-from asr.written.numbers import Kind, Number, read_digit_string, read_sino
+from asr.written.numbers import read_digit_string, read_sino
 from asr.written.quantities import read_quantity
 from asr.written.ranges import read_range
 from asr.written.tails import tail_end
@@ -26,7 +27,7 @@ _EVENT = re.compile(
 _BELOW_ZERO = "마이너스 "
 _ARTICLE = re.compile(r"제([일이삼사오육칠팔구십백천]+)조(?:의([일이삼사오육칠팔구십]+))?")
 _PARAGRAPH = re.compile(r"제([일이삼사오육칠팔구십]+)([항호])")
-_NUMERAL = "일이삼사오육칠팔구"
+_NUMERAL = SINO_DIGITS[1:]
 _POINTED_WITHIN = re.compile(
     rf"([가-힣]*[^{_NUMERAL}십백천만영 ])([{_NUMERAL}십백영]+쩜[영{_NUMERAL}]+?)"
     rf"(이?)(?![영{_NUMERAL}])"
@@ -75,7 +76,7 @@ def _fraction(place: Place) -> Match | None:
         for part in read_sino(text, of.end()):
             tail = tail_end(text, part.end, suffixes=False)
             if tail is not None and part.value > 0:
-                written = f"{_plain(whole)}분의 {_plain(part)}"
+                written = f"{format_whole(whole)}분의 {format_whole(part)}"
                 return Match(tail, written + text[part.end : tail])
     return None
 
@@ -87,7 +88,7 @@ def _version(place: Place) -> Match | None:
     if not match or (tail := tail_end(text, match.end(), suffixes=False)) is None:
         return None
     parts = [read_sino(part, 0)[0] for part in match[0].split("쩜")]
-    return Match(tail, ".".join(map(_plain, parts)) + text[match.end() : tail])
+    return Match(tail, ".".join(map(format_whole, parts)) + text[match.end() : tail])
 
 
 def _score(place: Place) -> Match | None:
@@ -106,7 +107,7 @@ def _score(place: Place) -> Match | None:
         to = tail is not None and tail[0] in ("로", "으로") and not one_to_one
         joined = to or ours.value >= 10
         if tail and (apart or joined):  # 일대일로 is an adverb
-            written = f"{_plain(ours)}{against[0]}{_plain(theirs[0])}"
+            written = f"{format_whole(ours)}{against[0]}{format_whole(theirs[0])}"
             return Match(tail.end(), written + tail[0])
     return None
 
@@ -140,7 +141,7 @@ def _article(place: Place) -> Match | None:
 
 
 def _said(words: str) -> str:
-    return _plain(read_sino(words, 0)[0])
+    return format_whole(read_sino(words, 0)[0])
 
 
 def read_pointed_within(place: Place) -> Match | None:
@@ -156,8 +157,4 @@ def read_pointed_within(place: Place) -> Match | None:
     last = len(place.text) if eojeol_end < 0 else eojeol_end
     digits = read_digit_string(decimals, 0)
     rest = place.text[match.end(2) : last]
-    return Match(last, f"{match[1]}{_plain(numbers[0])}.{digits}{rest}")
-
-
-def _plain(number: Number) -> str:
-    return format_number(number, plain=number.kind is Kind.SINO)
+    return Match(last, f"{match[1]}{format_whole(numbers[0])}.{digits}{rest}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from asr.written.formatting import format_number
+from asr.written.formatting import format_whole
 from asr.written.match import Match, Place, next_eojeol
-from asr.written.numbers import Kind, Number, read_all, read_sino
+from asr.written.numbers import DIGITS, Number, read_all, read_sino
 from asr.written.quantities import read_quantity
 from asr.written.tables import counters, is_no_number, longest_counter, word_list
 from asr.written.tails import tail_end
@@ -24,7 +24,6 @@ _PAIR = re.compile(
     r"(?P<scales>[십백천]?[만억]?)(?P<more>여?)(?P<gap> ?)(?=[가-힣])"
 )
 """Numbers that are one apart; 이 삼 is left out, since 이 is "this" as well."""
-_DIGITS = {word: value for value, word in enumerate("영일이삼사오육칠팔구")} | {"륙": 6}
 
 
 def read_range(place: Place) -> Match | None:
@@ -39,7 +38,7 @@ def _bare_first(place: Place) -> Match | None:
         if (step := _FROM.match(text, first.end)) is not None:
             second = _further(place, step.end())
             if second and second[2] > first.value:
-                written = f"{_plain(first)}~{second[1].written}"
+                written = f"{format_whole(first)}~{second[1].written}"
                 return Match(second[1].end, written, second[1].counter)
     return None
 
@@ -78,7 +77,7 @@ def _neighbours(place: Place) -> Match | None:
     tail = tail_end(text, pair.end() + len(counter))
     if not counter or tail is None:
         return None
-    one, two = _DIGITS[pair["pair"][0]], _DIGITS[pair["pair"][-1]]
+    one, two = DIGITS[pair["pair"][0]], DIGITS[pair["pair"][-1]]
     ordered = apart and not scales and counter in word_list("in_order")
     spaced = bool(pair["gap"])
     if not ordered:
@@ -118,7 +117,3 @@ def _further(place: Place, start: int) -> tuple[Number, Match, float] | None:
 
 def _value(written: str) -> float:
     return float(written.replace(",", "").rstrip("."))
-
-
-def _plain(number: Number) -> str:
-    return format_number(number, plain=number.kind is Kind.SINO)
