@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from asr.audio import Audio, load_audio
     from asr.errors import AsrError, UsageError
     from asr.hangul.pronunciation import pronounce
-    from asr.recognizer import Model, Stream, load
+    from asr.recognizer import Model, load
     from asr.result import Result, Segment, Word
+    from asr.stream import Stream
 
 __version__ = "0.1.0"
 
@@ -42,7 +43,7 @@ _HOMES = {
     "Model": "asr.recognizer",
     "Result": "asr.result",
     "Segment": "asr.result",
-    "Stream": "asr.recognizer",
+    "Stream": "asr.stream",
     "UsageError": "asr.errors",
     "Word": "asr.result",
     "load": "asr.recognizer",

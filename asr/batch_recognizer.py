@@ -1,6 +1,6 @@
 """Recognising many sounds at once on one device: archives rather than conversations.
 
-Sounds are cut into segments as :class:`~asr.recognizer.Stream` cuts them; segments of about the
+Sounds are cut into segments as :class:`~asr.stream.Stream` cuts them; segments of about the
 same length are scored and searched together (:mod:`asr.acoustic.batch_scorer` and
 :mod:`asr.decoder.batched`). The language model is compiled into the graph, hence a small one, and
 the search's best path is the result: no rescoring, confidences, user words or grammars.

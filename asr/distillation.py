@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.acoustic.frame_rate import at_frame_rate
 from asr.acoustic.front_end import FrontEnd
 from asr.acoustic.network import AcousticNetwork
 from asr.acoustic.new_output import with_new_output
@@ -63,8 +64,6 @@ from asr.training.evaluation import DEV
 
 MOST_FRAMES_APART = 3
 """By which the two may differ on the same sound: front ends treat its ends differently."""
-_FRAME = 0.01
-"""Seconds between frames of MFCC."""
 _KEPT = ("graph", "tree", "lm", "decoder", "rescoring")
 """Sections that the student has of its teacher."""
 
@@ -76,8 +75,7 @@ class DistillConfig(LfMmiTrainingConfig):
     Attributes:
         weight: of what the teacher heard, where the text is known; the rest is of the text.
         keep: pdfs of a frame that are kept of the teacher's posteriors.
-        network: kind and size of the student; None: a TDNN-F at the teacher's frame rate, or the
-            layers it begins with.
+        network: kind and size of the student; None: a TDNN-F, or the layers it begins with.
         scale: weight of the student's scores in the search.
     """
 
@@ -98,15 +96,6 @@ class DistillConfig(LfMmiTrainingConfig):
             raise UsageError("the teacher's weight lies within 0 and 1, and keep is 1 or more")
 
 
-def default_student(frame_seconds: float) -> dict[str, Any]:
-    """A TDNN-F that scores frames as long as its teacher's and sees as far as Kaldi's."""
-    factor = max(1, round(frame_seconds / _FRAME))
-    steps = (factor, factor, 2 * factor, 2 * factor, 2 * factor, 2 * factor)
-    if factor > 2:
-        steps = (factor,) * 6
-    return {"kind": "tdnnf", "subsampling": factor, "strides": [1, 1, 1, 0, *steps]}
-
-
 class Teacher:
     """A model that hears for another.
 
@@ -115,15 +104,22 @@ class Teacher:
         device: where it computes.
         keep: pdfs of a frame that are kept.
         store: keeps what it heard on disk; None: in memory.
+        frame_seconds: of what it hears for its student, which may have frames of another length;
+            None: its own.
     """
 
     def __init__(
-        self, bundle: Bundle, device: str, keep: int, store: StateStore | None = None
+        self,
+        bundle: Bundle,
+        device: str,
+        keep: int,
+        store: StateStore | None = None,
+        frame_seconds: float | None = None,
     ) -> None:
         self._scorer = AcousticScorer.from_bundle(bundle, device)
         self._keep, self._store = keep, store
         self.sample_rate = self._scorer.sample_rate
-        self.frame_seconds = self._scorer.frame_seconds
+        self.frame_seconds = frame_seconds or self._scorer.frame_seconds
 
     def scores(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Unscaled, as LF-MMI trained them: float32 [N, pdfs]."""
@@ -147,7 +143,8 @@ class Teacher:
         kept = None if self._store is None else self._store.find(key)
         if kept is not None:
             return SoftTarget(kept)
-        scores = self.scores(samples)
+        own = self._scorer.frame_seconds
+        scores = at_frame_rate(self.scores(samples), own, self.frame_seconds)
         posteriors = np.zeros_like(scores)
         if not len(scores) or not np.isfinite(denominator.add(scores, posteriors, 1.0)):
             raise DataError("it is too short for the teacher")
@@ -192,7 +189,7 @@ def distill(
 
     Raises:
         DataError: no utterance can be used.
-        UsageError: a student with frames of another length, or two ways to begin.
+        UsageError: a student of another sample rate, or two ways to begin.
         ModelError: a teacher, or a model to begin with, of another kind.
     """
     config = config or DistillConfig()
@@ -268,14 +265,6 @@ class _Lesson(SupervisedSpeech):
             {key: np.array(array) for key, array in bundle.tensors(TREE_FILE).items()}
         )
         keep = min(config.keep, self.tree.num_pdfs)
-        # the model itself, not its path: another one may come to stand there
-        model = [sorted((name, file.sha256) for name, file in bundle.files.items()),
-                 bundle.manifest.sections]  # fmt: skip
-        self._heard_store = StateStore(
-            work / STATES_FOLDER / process_folder(f"teacher {json.dumps(model)} {keep}"),
-            2 * keep, np.int16,
-        )  # fmt: skip
-        self.teacher = Teacher(bundle, device, keep, self._heard_store)
         self.graph = {key: np.array(array) for key, array in bundle.tensors(GRAPH_FILE).items()}
         if pretrained is None:
             self._begin_anew(config, ivectors)
@@ -286,19 +275,21 @@ class _Lesson(SupervisedSpeech):
         units = {unit: place for place, unit in enumerate(bundle.manifest.sections["lm"]["units"])}
         super().__init__(self.front_end, TextSupervision.of_tensors(self.graph, units))
         self._weight, self._leaky = config.weight, config.lfmmi.leaky
-        self._frame = self.front_end.frame_shift * self.network.subsampling
-        if abs(self._frame - self.teacher.frame_seconds) > 1e-6:
-            fitting = round(self.teacher.frame_seconds / self.front_end.frame_shift)
-            raise UsageError(
-                f"the teacher scores a frame every {self.teacher.frame_seconds * 1000:g} ms and the"
-                f' student every {self._frame * 1000:g}: give it "subsampling": {fitting}'
-            )
+        frame = self.front_end.frame_shift * self.network.subsampling
+        # the model itself, not its path: another one may come to stand there
+        model = [sorted((name, file.sha256) for name, file in bundle.files.items()),
+                 bundle.manifest.sections]  # fmt: skip
+        self._heard_store = StateStore(
+            work / STATES_FOLDER / process_folder(f"teacher {json.dumps(model)} {keep} {frame}"),
+            2 * keep, np.int16,
+        )  # fmt: skip
+        self.teacher = Teacher(bundle, device, keep, self._heard_store, frame)
         if self.teacher.sample_rate != self.front_end.sample_rate:
             raise UsageError(f"the teacher hears {self.teacher.sample_rate} Hz, the student"
                              f" {self.front_end.sample_rate}")  # fmt: skip
 
     def _begin_anew(self, config: DistillConfig, ivectors: Path | None) -> None:
-        self.description = dict(config.network or default_student(self.teacher.frame_seconds))
+        self.description = dict(config.network or {"kind": "tdnnf"})
         self.front_end: FrontEnd = new_front_end(self.description, ivectors, None)
         self.network: AcousticNetwork = new_network(
             self.description, self.tree.num_pdfs, self.front_end
@@ -307,10 +298,9 @@ class _Lesson(SupervisedSpeech):
     def _begin_with(self, bundle: Bundle) -> None:
         begun = AcousticScorer.from_bundle(bundle)
         self.front_end = begun.front_end
-        factor = max(1, round(self.teacher.frame_seconds / self.front_end.frame_shift))
-        network = with_new_output(begun.network, self.tree.num_pdfs, factor)
+        network = with_new_output(begun.network, self.tree.num_pdfs)
         self.network = network.requires_grad_(True)
-        self.description = {"kind": f"that of {bundle.manifest.name}", "subsampling": factor}
+        self.description = {"kind": f"that of {bundle.manifest.name}"}
 
     def spoken(
         self,

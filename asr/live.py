@@ -105,27 +105,34 @@ class LiveRecognizer:
     """One recording in progress. Not to be shared between threads.
 
     Args:
-        recognizer: how segments are recognised.
+        recognizer: how segments are recognised; its follower, if it has one, follows the sound.
         detail: what is told of them.
         config: how the sound is followed.
+
+    Raises:
+        UsageError: a follower, and segments that are not recognised again.
     """
 
     def __init__(
         self, recognizer: SegmentRecognizer, detail: Detail, config: LiveConfig | None = None
     ) -> None:
         self.config = config or LiveConfig()
+        if recognizer.follower is not None and not self.config.again:
+            raise UsageError(
+                "what a light model follows is recognised again by the other one: leave out"
+                " again=False (--once), or take the light model alone"
+            )
         self._recognizer, self._detail = recognizer, detail
+        self._follower = recognizer.follower or recognizer
         self._rate = recognizer.scorer.sample_rate
         self._step = max(1, round(self.config.step * self._rate))
-        self._speaker = Speaker(recognizer.scorer)
-        self._network = recognizer.network or LiveNetwork(recognizer.scorer)
-        self._search_config = recognizer.config
+        scorer, search = self._follower.scorer, self._follower.config
+        self._speaker = Speaker(scorer)
+        self._network = self._follower.network or LiveNetwork(scorer)
         if self.config.again:  # its lattice is not needed
-            self._search_config = replace(
-                recognizer.config,
-                beam=min(recognizer.config.beam, self.config.beam),
-                lattice_beam=0.0,
-            )
+            beam = min(search.beam, self.config.beam)
+            search = replace(search, beam=beam, lattice_beam=0.0)
+        self._search_config = search
         self._voices = Voices.of(self.config.voices, self._rate)
         self._waiting = np.zeros(0, np.float32)  # not searched yet
         self._begin_at(0)
@@ -192,8 +199,8 @@ class LiveRecognizer:
         self._scorer: LiveScorer = live_scorer(
             self._network, self._speaker, self.config.window
         )
-        self._search: Search = self._recognizer.search(self._search_config)
-        self._closed = self._recognizer.closed_search()
+        self._search: Search = self._follower.search(self._search_config)
+        self._closed = self._follower.closed_search()
         self._standing = self._search.standing()  # asked once a step: it costs a millisecond
 
     def _follow(self, piece: NDArray[np.float32]) -> None:
@@ -210,12 +217,12 @@ class LiveRecognizer:
             self._closed.advance(rows)
         self._standing = self._search.standing()
         sound = SoundSegment(self._begin / self._rate, self._held, False)
-        clock = self._recognizer.clock(sound)
-        self._guesses.append(self._recognizer.partial(self._search, self._closed, clock))
+        clock = self._follower.clock(sound)
+        self._guesses.append(self._follower.partial(self._search, self._closed, clock))
 
     def _ended(self) -> Iterator[Segment]:
         """The segment, if a rule says that it has ended; the next one begins."""
-        frame = self._recognizer.scorer.frame_seconds
+        frame = self._follower.scorer.frame_seconds
         standing = self._standing
         silence, length = standing.silence * frame, self._search.frames * frame
         if not any(rule.holds(silence, length, standing) for rule in self.config.rules):

@@ -24,9 +24,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.acoustic.live_network import LiveNetwork
 from asr.acoustic.scorer import AcousticScorer
-from asr.audio import RawFormat, Source, check_samples, from_array, iter_blocks
+from asr.audio import RawFormat, Source, from_array, iter_blocks
 from asr.bundle import GRAPH_FILE, LM_FILE, Bundle, open_bundle
 from asr.decoder.confidence import ConfidenceConfig
 from asr.decoder.config import DecoderConfig
@@ -42,12 +41,11 @@ from asr.graph.hcl import HclGraph
 from asr.live import LiveConfig, LiveRecognizer
 from asr.lm.automaton import LmAutomaton
 from asr.models import resolve
-from asr.punctuation import punctuate_segment, punctuator
-from asr.result import Detail, Result, Segment
+from asr.result import Detail, Result
 from asr.segment_recognizer import SegmentRecognizer, Shared
 from asr.segmenting import SegmentingConfig
+from asr.stream import Stream
 from asr.whole_segments import WholeSegments
-from asr.written_results import write_segment
 
 
 def load(name_or_path: str | Path = "ko", device: str = "cpu") -> Model:
@@ -195,13 +193,25 @@ class Model:
         chosen = self.rescoring if isinstance(rescoring, str) else rescoring
         config = decoder or self.decoder_config
         bias = bias or self.bias
-        return self._with(
-            replace(self._recognizer, config=config, rescoring=chosen, bias=bias)
-        )
+        recognizer = replace(self._recognizer, config=config, rescoring=chosen, bias=bias)
+        if recognizer.follower is not None:
+            recognizer = recognizer.following(recognizer.follower)  # which boosts words as much
+        return self._with(recognizer)
 
     def gathering(self, config: GatherConfig) -> Model:
         """The same model, whose live streams in several threads have its network run together."""
-        return self._with(replace(self._recognizer, network=LiveNetwork(self.scorer, config)))
+        return self._with(self._recognizer.gathering(config))
+
+    def following(self, light: Model) -> Model:
+        """The same model, whose live streams are followed by another.
+
+        What is being said is then shown as the light model hears it, which costs less, and each
+        segment's text is still this model's. Words and a grammar are given to both.
+
+        Raises:
+            UsageError: it hears another sample rate, or one of them has a grammar already.
+        """
+        return self._with(self._recognizer.following(light._recognizer))
 
     def _with(self, recognizer: SegmentRecognizer) -> Model:
         other = copy.copy(self)
@@ -308,86 +318,3 @@ class Model:
         if sample_rate is not None:
             raise UsageError("sample_rate is for arrays; a file says its own (raw PCM: pass raw=)")
         yield from iter_blocks(audio, self.sample_rate, raw=raw)
-
-
-class Stream:
-    """One utterance or recording in progress: feed it, then take its result.
-
-    Sound is recognised in segments of at most half a minute, so memory stays bounded however long
-    it runs. Not to be shared between threads.
-    """
-
-    def __init__(
-        self, model: Model, segments: WholeSegments | LiveRecognizer, detail: Detail
-    ) -> None:
-        self._model = model
-        self._source = segments
-        self._detail = detail
-        self._segments: list[Segment] = []
-        self._samples = 0
-        self._finished = False
-        self._failure: Exception | None = None
-
-    def accept(self, samples: NDArray[np.float32]) -> None:
-        """Take more sound: float32 [n] in [-1, 1] at the model's rate, of any length.
-
-        Raises:
-            UsageError: samples of another type or shape, or after :meth:`finish`.
-            AudioError: samples that are not finite or far outside [-1, 1].
-        """
-        if self._finished:
-            raise UsageError("this stream is finished; begin another with model.stream()")
-        block = np.asarray(samples)
-        if block.ndim != 1 or block.dtype != np.float32:
-            raise UsageError(
-                f"a stream takes float32 samples of shape [n], not {block.dtype} {block.shape}"
-            )
-        check_samples(block)
-        self._samples += len(block)
-        self._take(self._source.accept(block))
-
-    @property
-    def segments(self) -> tuple[Segment, ...]:
-        """What has been recognised for good so far."""
-        return tuple(self._segments)
-
-    def partial(self) -> Segment:
-        """What a live stream has heard of the segment in progress; it may still change.
-
-        Its text is '' before anything was said, and always where the stream is not live.
-        """
-        if self._finished or not isinstance(self._source, LiveRecognizer):
-            now = self._samples / self._model.sample_rate
-            return Segment("", now, now)
-        return self._source.partial()
-
-    def result(self) -> Result:
-        """What has been recognised for good so far, as a result."""
-        return Result(
-            segments=self.segments,
-            duration=self._samples / self._model.sample_rate,
-            language=self._model.language,
-            model=self._model.name,
-        )
-
-    def finish(self) -> Result:
-        """Recognise what is left and return everything; what fails once fails every time."""
-        if self._failure is not None:
-            raise self._failure
-        if not self._finished:
-            self._finished = True
-            try:
-                self._take(self._source.finish())
-            except Exception as error:
-                self._failure = error
-                raise
-        return self.result()
-
-    def _take(self, segments: Iterable[Segment]) -> None:
-        recognizer = self._model._recognizer
-        for segment in segments:
-            if self._detail.written and recognizer.grammar is None:
-                segment = write_segment(segment, [word.written for word in recognizer.words])
-            if self._detail.punctuation and recognizer.grammar is None:
-                segment = punctuate_segment(segment, punctuator())
-            self._segments.append(segment)

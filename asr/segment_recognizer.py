@@ -23,6 +23,7 @@ from asr.decoder.rescoring import Rescorer, RescoringConfig
 from asr.decoder.search import Decoder, Search
 from asr.decoder.utterance import Heard, UtteranceDecoder
 from asr.errors import DataError, UsageError
+from asr.gathering import GatherConfig
 from asr.graph.bias import BiasConfig, build_bias
 from asr.graph.bias_words import BiasWord, make_words
 from asr.graph.bias_written import WrittenForms, WrittenSpan
@@ -73,6 +74,7 @@ class SegmentRecognizer:
         grammar: recognises the phrases of a grammar only, in place of all this.
         reject: calibration of what is outside of a grammar.
         network: that live streams share; None: each runs it for itself.
+        follower: follows live sound in place of this one, which recognises what has ended.
     """
 
     scorer: AcousticScorer
@@ -86,18 +88,44 @@ class SegmentRecognizer:
     grammar: ClosedDecoder | None = None
     reject: RejectConfig = field(default_factory=RejectConfig)
     network: LiveNetwork | None = None
+    follower: SegmentRecognizer | None = None
 
     def with_words(self, words: Iterable[str | BiasWord], boost: float | None) -> SegmentRecognizer:
         """The same with more words."""
         if self.grammar is not None:
             raise UsageError("a grammar recognises its own phrases only: put the words into it")
-        return replace(self, words=(*self.words, *make_words(words, boost)))
+        made = make_words(words, boost)
+        follower = self.follower and self.follower.with_words(made, None)
+        return replace(self, words=(*self.words, *made), follower=follower)
 
     def with_grammar(self, grammar: Grammar) -> SegmentRecognizer:
         """The same, for the phrases of a grammar only."""
         if self.words:
             raise UsageError("a grammar recognises its own phrases only: put the words into it")
-        return replace(self, grammar=ClosedDecoder.of(grammar, self.decoder, self.reject))
+        closed = ClosedDecoder.of(grammar, self.decoder, self.reject)
+        follower = self.follower and self.follower.with_grammar(grammar)
+        return replace(self, grammar=closed, follower=follower)
+
+    def gathering(self, config: GatherConfig) -> SegmentRecognizer:
+        """The same, with one network for live streams in several threads."""
+        follower = self.follower and self.follower.gathering(config)
+        return replace(self, network=LiveNetwork(self.scorer, config), follower=follower)
+
+    def following(self, light: SegmentRecognizer) -> SegmentRecognizer:
+        """The same with a follower, which gets the words of this one.
+
+        Raises:
+            UsageError: it hears another sample rate, or there is a grammar already.
+        """
+        if self.grammar is not None or light.grammar is not None:
+            raise UsageError("a model is followed by another before both are given a grammar")
+        if light.scorer.sample_rate != self.scorer.sample_rate:
+            raise UsageError(
+                f"the model of live sound hears {light.scorer.sample_rate} Hz, the other one"
+                f" {self.scorer.sample_rate}: take one that hears the same"
+            )
+        light = replace(light, words=self.words, bias=self.bias, follower=None)
+        return replace(self, follower=light)
 
     def recognize(self, sound: SoundSegment, detail: Detail) -> Segment | None:
         """Recognise one segment; None where nothing was said."""

@@ -11,17 +11,14 @@ from asr.acoustic.trainable import TrainableNnet
 from asr.errors import ModelError
 
 
-def with_new_output(network: AcousticNetwork, pdfs: int, subsampling: int) -> Nnet:
+def with_new_output(network: AcousticNetwork, pdfs: int) -> Nnet:
     """The network with another last layer.
 
     It begins at zero, as Kaldi's do: all pdfs are alike at first, whatever the layers before say.
-    Where layers compute only the frames that their readers ask for, they compute those that the
-    new subsampling asks for.
 
     Args:
         network: a graph, such as a TDNN-F; it is not changed.
         pdfs: width of the new output.
-        subsampling: feature frames per output frame.
 
     Raises:
         ModelError: it is no graph, or its output is not that of an affine layer.
@@ -39,7 +36,7 @@ def with_new_output(network: AcousticNetwork, pdfs: int, subsampling: int) -> Nn
         "bias": np.zeros(pdfs, np.float32),
     }
     components = {**graph.components, last.component: Component("affine", old.options, arrays)}
-    return Nnet(NnetSpec(graph.nodes, components), subsampling, network.output)
+    return Nnet(NnetSpec(graph.nodes, components), network.subsampling, network.output)
 
 
 def _last_affine(graph: NnetSpec, output: str) -> Node:

@@ -14,15 +14,15 @@ from typing import IO, TYPE_CHECKING, Any
 
 from asr.cli.adaptation import Adaptation
 from asr.cli.inputs import STDIN
-from asr.cli.models import load_model
+from asr.cli.models import load_followed
 from asr.errors import AudioError, UnknownFormatError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from asr.recognizer import Stream
     from asr.result import Segment
+    from asr.stream import Stream
 
 BLOCK = 0.1
 """Seconds of sound taken at once."""
@@ -54,6 +54,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--partials", action="store_true",
                         help="in json, also what may still change, as it comes")
     follow = parser.add_argument_group("how the sound is followed")
+    follow.add_argument("--live-model", metavar="MODEL",
+                        help="a lighter model that follows the sound; what has ended is still"
+                        " recognised by --model")
     follow.add_argument("--step", type=float, metavar="SECONDS",
                         help="sound searched at once: more costs less and comes later (0.48)")
     follow.add_argument("--agreement", type=int, metavar="N",
@@ -71,9 +74,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--rate is of standard input; a file says its own")
     if args.grammar and args.words:
         raise UsageError("--grammar recognises its own phrases only: put the words into it")
+    if args.once and args.live_model:
+        raise UsageError("--once takes the first search's text: give that model as --model")
     config = _config(args)
     adaptation = Adaptation.read(args.words, grammar=args.grammar)
-    model = adaptation.of(load_model(args.model))
+    model = adaptation.of(load_followed(args.model, args.live_model))
     stream = model.stream(live=config)
     screen = _Screen(sys.stderr)
     told, damage = 0, None

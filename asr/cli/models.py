@@ -45,3 +45,16 @@ def load_model(name: str | Path, device: str = "cpu", jobs: int | None = None) -
 
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
     return load(path, device=device)
+
+
+def load_followed(
+    name: str | Path, follower: str | Path | None, device: str = "cpu", jobs: int | None = None
+) -> Model:
+    """As :func:`load_model`, with a lighter model that follows live sound, if there is one.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be made or read.
+        UsageError: no such device, or models that do not go together.
+    """
+    model = load_model(name, device, jobs)
+    return model if follower is None else model.following(load_model(follower, device, jobs))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from asr.cli.adaptation import Adaptation
 from asr.cli.inputs import check_no_sound
-from asr.cli.models import load_model
+from asr.cli.models import load_followed
 from asr.cli.options import count, positive, positive_real
 from asr.errors import UsageError
 
@@ -43,6 +43,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, metavar="N",
                         help=f"default: {DEFAULT_PORT}; 0: any that is free")
     parser.add_argument("-m", "--model", default="ko", help="name or folder of a model")
+    parser.add_argument("--live-model", metavar="MODEL",
+                        help="a lighter model that follows live sound, so that more streams fit;"
+                        " what has ended is still recognised by --model")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument("--words", type=Path, action="append", default=[], metavar="FILE",
                         help="make these words recognisable for all (docs/own-words.md)")
@@ -171,7 +174,7 @@ def _load(args: argparse.Namespace, jobs: int) -> Model:
     adaptation = Adaptation.read(args.words)
     print(f"asr: loading {args.model}: connections are refused until it is ready",
           file=sys.stderr, flush=True)
-    return adaptation.of(load_model(args.model, args.device, jobs))
+    return adaptation.of(load_followed(args.model, args.live_model, args.device, jobs))
 
 
 def _index(args: argparse.Namespace) -> Index | None:

@@ -28,10 +28,11 @@ from asr.writers import WRITERS, TextWriter, Writer, get_writer
 
 if TYPE_CHECKING:
     from asr.graph.grammar import Grammar
-    from asr.recognizer import Model, Stream
+    from asr.recognizer import Model
     from asr.result import Result
     from asr.segmenting import SegmentingConfig
     from asr.sound_file import RawFormat
+    from asr.stream import Stream
 
 logger = logging.getLogger("asr.transcribe")
 

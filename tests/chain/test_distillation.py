@@ -22,7 +22,7 @@ from asr.chain.soft_targets import STEPS, MixedTarget, SoftTarget
 from asr.chain_training import context_tree
 from asr.cli.main import main
 from asr.data.conditions import ConditionsConfig
-from asr.distillation import DistillConfig, Teacher, default_student, distill
+from asr.distillation import DistillConfig, Teacher, distill
 from asr.errors import UsageError
 from asr.graph.emissions import EmissionModel
 from asr.hmm.pdf_table import monophones
@@ -248,13 +248,31 @@ def test_what_was_heard_is_that_of_this_teacher_with_these_options(
         assert np.abs(parts.sum(1, dtype=np.int64) - STEPS).max() < 0.01 * STEPS
 
 
-def test_frames_of_another_length_are_refused(korean_model: Path, tmp_path: Path) -> None:
-    config = options(network={"kind": "tdnnf", "subsampling": 2})
-    with pytest.raises(UsageError, match=r'every 30 ms and the student every 20: .*ling": 3'):
-        distill(open_bundle(korean_model), shipped_speech(), tmp_path / "out", tmp_path / "work",
-                config=config)  # fmt: skip
-    assert default_student(0.02)["subsampling"] == 2
-    assert max(default_student(0.03)["strides"]) == 3
+def test_a_student_with_frames_of_another_length(
+    korean_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It learns what the teacher, whose frames last 30 ms, hears every 20 ms."""
+    from asr import lfmmi_training, load
+
+    lengths = []
+    learn = lfmmi_training.train
+
+    def watched(network: object, objective: object, batches: MemoryBatches, *others: object):
+        for one in batches._examples:
+            lengths.append((one.target.heard.frames, -(-one.frames // 2)))
+        return learn(network, objective, batches, *others)
+
+    monkeypatch.setattr(lfmmi_training, "train", watched)
+    config = options()
+    config = replace(config, network={**config.network, "subsampling": 2})
+    distill(open_bundle(korean_model), shipped_speech()[:2], tmp_path / "out", tmp_path / "work",
+            config=config)  # fmt: skip
+    assert len(lengths) == 2 * len(config.speeds)
+    assert all(abs(heard - own) <= 3 for heard, own in lengths)
+    assert load(tmp_path / "out").scorer.frame_seconds == pytest.approx(0.02)
+
+
+def test_a_weight_is_a_share() -> None:
     with pytest.raises(UsageError, match="within 0 and 1"):
         DistillConfig(weight=2.0)
 

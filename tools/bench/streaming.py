@@ -102,6 +102,7 @@ def main() -> int:
     parser.add_argument("--split", default="dev")
     parser.add_argument("--root", type=Path, required=True, help="folder of the corpora")
     parser.add_argument("--model", default="ko")
+    parser.add_argument("--live-model", help="follows the sound for --model")
     parser.add_argument("--step", type=float, nargs="+", default=[LiveConfig().step])
     parser.add_argument("--beam", type=float, default=LiveConfig().beam)
     parser.add_argument("--agreement", type=int, default=LiveConfig().agreement)
@@ -111,6 +112,8 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="only without a second recognition")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
+    if args.live_model and args.once:
+        parser.error("--once takes the first search's text: give that model as --model")
     try:
         rows = _rows(args)
     except AsrError as error:
@@ -121,6 +124,13 @@ def main() -> int:
     return 0
 
 
+def _ways(args: argparse.Namespace) -> tuple[bool, ...]:
+    """Whether segments are recognised again, in turn."""
+    if args.live_model:
+        return (True,)
+    return (False,) if args.once else (True, False)
+
+
 def _rows(args: argparse.Namespace) -> list[dict[str, Any]]:
     import torch
 
@@ -128,6 +138,8 @@ def _rows(args: argparse.Namespace) -> list[dict[str, Any]]:
     utterances = load_split(args.root, args.corpus, args.split)
     utterances = utterances[: args.utterances]
     model = asr.load(args.model)
+    if args.live_model:
+        model = model.following(asr.load(args.live_model))
     refs = references(utterances, args.corpus)
     sounds = {u.id: asr.load_audio(u.audio, model.sample_rate).samples for u in utterances}
     first = next(iter(sounds.values()))
@@ -146,7 +158,7 @@ def _rows(args: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     window = WindowConfig(args.left, args.right)
     for step in args.step:
-        for again in (False,) if args.once else (True, False):
+        for again in _ways(args):
             config = LiveConfig(step=step, again=again, beam=args.beam,
                                 agreement=args.agreement, window=window)
             row = measure(model, sounds, config, refs)
