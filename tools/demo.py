@@ -69,14 +69,15 @@ def main() -> int:
     warm_up(model)
     samples = sample_items()
     digits = [item for item in samples if item.path.name.startswith("human")]
-    title = "Human digits (GPL-2: ten real, muffled recordings of one speaker, joined by us)"
-    show(model, title, digits)
-    title = "The same digits, with a language model of number words only"
-    show(number_model(args.model), title, digits)
     synthetic = [item for item in samples if item.path.name.startswith("synthetic")]
-    show(model, "Synthetic speech (eSpeak NG's formant voice, no human being)", synthetic)
-    show_grammar(model, [*digits, synthetic[0]])
     show_corpora(model)
+    title = ("Human digits (GPL-2: ten real, muffled recordings of one speaker, joined by us),"
+             " with a language model of number words only")
+    show(number_model(args.model), title, digits)
+    show_grammar(model, [*digits, synthetic[0]])
+    show(model, "Synthetic speech (eSpeak NG's formant voice, no human being)", synthetic)
+    title = "The digits with the default language model, which was made for sentences, not numbers"
+    show(model, title, digits)
     return show_files(model, [str(args.base / file) for file in args.files])
 
 

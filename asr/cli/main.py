@@ -18,31 +18,43 @@ from asr import __version__
 from asr.cli.messages import describe, report
 from asr.errors import UsageError
 
-COMMANDS = {
-    "transcribe": ("asr.cli.transcribe", "recognise speech in sound files"),
-    "live": ("asr.cli.live", "captions of speech while it is spoken"),
-    "align": ("asr.cli.align", "when each sound of a known text was said"),
-    "score": ("asr.cli.score", "error rates of a transcript against a reference"),
-    "words": ("asr.cli.words", "how words will be pronounced, and whether the model knows them"),
-    "serve": ("asr.cli.serve", "serve recognition over HTTP and WebSocket, with a web page"),
-    "search": ("asr.cli.search", "find entries of a catalogue by voice"),
-    "info": ("asr.cli.info", "what a model or a sound file holds"),
-    "write": ("asr.cli.write", "spoken Korean as it is written: numbers in digits"),
-    "pronounce": ("asr.cli.pronounce", "how Korean text is pronounced"),
-    "features": ("asr.cli.features", "acoustic features of a sound file"),
-    "data": ("asr.cli.data", "Kaldi data directories: make, check, mend, split, features"),
-    "train": ("asr.cli.train", "train a model by LF-MMI: on, or anew"),
-    "gmm": ("asr.cli.gmm", "Gaussian mixture systems: train, align, recognise"),
-    "train-dnn": ("asr.cli.train_dnn", "train a network on a Gaussian mixture system's alignments"),
-    "train-lm": ("asr.cli.train_lm", "train an n-gram language model from text"),
-    "pretrain": ("asr.cli.pretrain", "pre-train a network on untranscribed speech"),
-    "train-ivector": ("asr.cli.train_ivector", "train an i-vector extractor from speech"),
-    "lm-ppl": ("asr.cli.lm_ppl", "perplexity of texts by a language model"),
-    "graph": ("asr.cli.graph", "build a model's graph anew: other language model, static HCLG"),
-    "stage": ("asr.cli.stage", "run a stage of a recipe unless it is done"),
-    "import-encoder": ("asr.cli.import_encoder", "turn a Whisper model's encoder into a bundle"),
-    "import-kaldi": ("asr.cli.import_kaldi", "turn a Kaldi chain model into a bundle"),
+GROUPS = {
+    "recognise speech": {
+        "transcribe": ("asr.cli.transcribe", "recognise speech in sound files"),
+        "live": ("asr.cli.live", "captions of speech while it is spoken"),
+        "align": ("asr.cli.align", "when each sound of a known text was said"),
+        "search": ("asr.cli.search", "find entries of a catalogue by voice"),
+        "serve": ("asr.cli.serve", "serve recognition over HTTP and WebSocket, with a web page"),
+    },
+    "models, words, texts": {
+        "info": ("asr.cli.info", "what a model or a sound file holds"),
+        "words": ("asr.cli.words", "how words are said, and whether the model knows them"),
+        "write": ("asr.cli.write", "spoken Korean as it is written: numbers in digits"),
+        "pronounce": ("asr.cli.pronounce", "how Korean text is pronounced"),
+        "score": ("asr.cli.score", "error rates of a transcript against a reference"),
+    },
+    "data and features": {
+        "data": ("asr.cli.data", "Kaldi data directories: make, check, mend, split, features"),
+        "features": ("asr.cli.features", "acoustic features of a sound file"),
+        "stage": ("asr.cli.stage", "run a stage of a recipe unless it is done"),
+    },
+    "train": {
+        "train": ("asr.cli.train", "train a model by LF-MMI: on, or anew"),
+        "gmm": ("asr.cli.gmm", "Gaussian mixture systems: train, align, recognise"),
+        "train-dnn": ("asr.cli.train_dnn", "train a network on the alignments of a GMM system"),
+        "pretrain": ("asr.cli.pretrain", "pre-train a network on untranscribed speech"),
+        "train-ivector": ("asr.cli.train_ivector", "train an i-vector extractor from speech"),
+        "train-lm": ("asr.cli.train_lm", "train an n-gram language model from text"),
+        "lm-ppl": ("asr.cli.lm_ppl", "perplexity of texts by a language model"),
+        "graph": ("asr.cli.graph", "build a model's graph anew: other language model, static HCLG"),
+    },
+    "import": {
+        "import-kaldi": ("asr.cli.import_kaldi", "turn a Kaldi chain model into a bundle"),
+        "import-encoder": ("asr.cli.import_encoder", "turn a Whisper encoder into a bundle"),
+    },
 }
+"""Subcommands by what they are for: module, and what it does."""
+COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.items()}
 INTERRUPTED = 130
 
 
@@ -69,22 +81,34 @@ def _build_parser(
     """A parser that knows the chosen subcommand in full and the others by name; and theirs."""
     parser = argparse.ArgumentParser(
         prog="asr",
+        usage="asr [--version] [--debug] COMMAND ...",
         description="Malsori: Korean speech recognition.",
-        epilog="`asr COMMAND --help` tells more of a command.",
+        epilog=_listed(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"malsori {__version__}")
     debug_help = "show tracebacks and details on standard error"
     parser.add_argument("--debug", action="store_true", help=debug_help)
-    subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for command, (_, summary) in COMMANDS.items():
+    subparsers = parser.add_subparsers(metavar="COMMAND", help="one of those below", prog="asr")
+    for command in COMMANDS:
         if command == name and module is not None:
             module.add_parser(subparsers)
             subparsers.choices[command].add_argument(
                 "--debug", action="store_true", default=argparse.SUPPRESS, help=debug_help
             )
         else:
-            subparsers.add_parser(command, help=summary)
+            subparsers.add_parser(command)
     return parser, subparsers.choices
+
+
+def _listed() -> str:
+    """The subcommands, by what they are for."""
+    width = max(map(len, COMMANDS))
+    lines = []
+    for title, group in GROUPS.items():
+        lines += [f"{title}:", *(f"  {name:{width}}  {told}" for name, (_, told) in group.items())]
+        lines.append("")
+    return "\n".join([*lines, "`asr COMMAND --help` tells more of a command."])
 
 
 def _set_up_output(debug: bool) -> None:
