@@ -204,15 +204,14 @@ def distill(
     sets = {DEV: list(lesson.prepared(dev, AS_RECORDED, unused, counter))}
     if not kept:
         raise nothing_left(len(speech), unused)
-    progress(0.3, "the teacher aligns")
-    phones = lesson.spoken(speech, kept, unused)
+    phones = lesson.spoken(speech, kept, unused, progress)
     if pretrained is None:
         normalise(lesson.network, kept)
     data = TrainingSpeech(lesson, kept, phones, sets, phone_text, unused)
 
     def taught(examples: list[Example], graph: HmmGraph) -> list[Example]:
-        progress(0.32, "the teacher listens")
-        sounds = _sounds([*speech, *untranscribed], variants, lesson.teacher.sample_rate, unused)
+        every = [*speech, *untranscribed]
+        sounds = _sounds(every, variants, lesson.teacher.sample_rate, unused, progress)
         return lesson.taught(examples, sounds, graph, {one.id for one in speech}, unused)
 
     origin = {"teacher": bundle.manifest.name, "weight": str(config.weight)}
@@ -307,11 +306,14 @@ class _Lesson(SupervisedSpeech):
         speech: Sequence[Spoken],
         kept: Sequence[SupervisedUtterance],
         unused: dict[str, str],
+        progress: Progress,
     ) -> dict[str, list[str]]:
         """The phones of each text, as the teacher hears them."""
         graphs = {one.id: one.graph for one in kept}
         phones = {}
-        for one in speech:
+        for number, one in enumerate(speech):
+            if number % 20 == 0:
+                progress(0.3 + 0.02 * number / len(speech), "the teacher aligns")
             if one.id not in graphs:
                 continue
             scores = self.teacher.scores(one.samples(self.teacher.sample_rate))
@@ -368,9 +370,12 @@ def _sounds(
     variants: SoundVariants,
     sample_rate: int,
     unused: dict[str, str],
+    progress: Progress,
 ) -> Iterator[tuple[str, str, NDArray[np.float32], NDArray[np.float32]]]:
     """Of each utterance and variant: their names, what the teacher hears and what the student."""
-    for one in speech:
+    for number, one in enumerate(speech):
+        if number % 20 == 0:
+            progress(0.32 + 0.03 * number / len(speech), "the teacher listens")
         try:
             samples = one.samples(sample_rate)
         except AudioError as error:
