@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from asr.atomic import replaced_file
 from asr.cli.progress import shown_progress
-from asr.cli.speech_data import DATA_HELP, spoken_sounds
+from asr.cli.speech_data import DATA_HELP, SpokenSound, spoken_sounds
 from asr.errors import DataError
+from asr.progress import Progress
+
+if TYPE_CHECKING:
+    from asr.gmm.viterbi import AlignConfig
+
+Work = Callable[[Sequence[SpokenSound], Progress], dict[str, Any] | None]
 
 DESCRIPTION = """\
 Train Gaussian mixture systems from transcribed speech, each on the one before: mono (from nothing
@@ -95,45 +103,44 @@ def _add_beams(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do one step."""
+    work = _WORK.get(args.step, _training)(args)  # a wrong option is told before the data is read
     with shown_progress() as progress:
         progress(0.0, "reading the data")
-        sounds = spoken_sounds(args.data)
-        if args.step == "decode":
-            _decode(args, sounds, progress)
-            return 0
-        from asr.gmm.viterbi import AlignConfig
-
-        beams = AlignConfig(beam=args.beam, retry_beam=args.retry_beam)
-        if args.step == "align":
-            from asr.gmm.systems import align_with
-
-            report = align_with(args.system, sounds, args.output, beams, progress)
-        else:
-            report = _train(args, sounds, beams, progress)
-    _describe(report)
+        report = work(spoken_sounds(args.data), progress)
+    if report is not None:
+        _describe(report)
     return 0
 
 
-def _train(args: argparse.Namespace, sounds: Any, beams: Any, progress: Any) -> dict[str, Any]:
-    from dataclasses import replace
+def _align_config(args: argparse.Namespace) -> AlignConfig:
+    from asr.gmm.viterbi import AlignConfig
 
+    return AlignConfig(beam=args.beam, retry_beam=args.retry_beam)
+
+
+def _training(args: argparse.Namespace) -> Work:
     from asr.gmm.lda import LdaConfig
     from asr.gmm.systems import SystemConfig, build, schedule
     from asr.hmm.tree import TreeConfig
 
-    loop = replace(schedule(args.step, args.iterations, args.gaussians), align=beams)
+    loop = replace(schedule(args.step, args.iterations, args.gaussians), align=_align_config(args))
     config = SystemConfig(args.step, loop)
     if args.step != "mono":
         config = replace(config, tree=TreeConfig(leaves=args.leaves, min_gain=args.min_gain))
     if args.step == "lda":
         config = replace(config, lda=LdaConfig(args.splice, args.dim))
-    return build(config, sounds, args.output, getattr(args, "previous", None), progress)
+    previous = getattr(args, "previous", None)
+    return lambda sounds, progress: build(config, sounds, args.output, previous, progress)
 
 
-def _decode(args: argparse.Namespace, sounds: Any, progress: Any) -> None:
-    from dataclasses import replace
+def _alignment(args: argparse.Namespace) -> Work:
+    from asr.gmm.systems import align_with
 
-    from asr.atomic import replaced_file
+    config = _align_config(args)
+    return lambda sounds, progress: align_with(args.system, sounds, args.output, config, progress)
+
+
+def _decoding(args: argparse.Namespace) -> Work:
     from asr.data_files import DEFAULT_LM, shipped
     from asr.gmm.decoding import GmmDecodeConfig, GmmDecoder
     from asr.gmm.features import cepstra
@@ -150,18 +157,27 @@ def _decode(args: argparse.Namespace, sounds: Any, progress: Any) -> None:
         config = replace(config, **{scale: args.acoustic_scale})
     if args.beam is not None:
         config = replace(config, search=replace(config.search, beam=args.beam))
-    found = cepstra(sounds, model.front_end, lambda part, what: progress(0.2 * part, what))
-    if not found.frames:
-        raise DataError("no sound can be read: " + next(iter(found.refused.values()), "none given"))
-    progress(0.2, "building the decoding graph")
-    decoder = GmmDecoder(model, load_model(args.lm or shipped(DEFAULT_LM)), config, network=hybrid)
-    texts = decoder.decode_all(
-        found, progress=lambda part, what: progress(0.3 + 0.7 * part, what)
-    )
-    with replaced_file(args.output) as file:
-        file.writelines(f"{name}\t{texts.get(name, '')}\n" for name in (s.id for s in sounds))
-    for name, reason in found.refused.items():
-        print(f"asr: warning: {name} is left out: {reason}", file=sys.stderr)
+    lm = load_model(args.lm or shipped(DEFAULT_LM))
+
+    def work(sounds: Sequence[SpokenSound], progress: Progress) -> None:
+        found = cepstra(sounds, model.front_end, lambda part, what: progress(0.2 * part, what))
+        if not found.frames:
+            raise DataError(f"no sound can be read: {next(iter(found.refused.values()), 'none')}")
+        progress(0.2, "building the decoding graph")
+        decoder = GmmDecoder(model, lm, config, network=hybrid)
+        texts = decoder.decode_all(
+            found, progress=lambda part, what: progress(0.3 + 0.7 * part, what)
+        )
+        with replaced_file(args.output) as file:
+            file.writelines(f"{name}\t{texts.get(name, '')}\n" for name in (s.id for s in sounds))
+        for name, reason in found.refused.items():
+            print(f"asr: warning: {name} is left out: {reason}", file=sys.stderr)
+
+    return work
+
+
+_WORK = {"align": _alignment, "decode": _decoding}
+"""What is done with the data, by step; the others train."""
 
 
 def _describe(report: Mapping[str, Any]) -> None:

@@ -111,14 +111,14 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("asr pretrain runs in one process: start it without torchrun")
     network = _network(args)
     _check_output(args)
+    from asr.acoustic.scorer import torch_device
+
+    torch_device(args.device)
+    features = mfcc_config(args.mfcc_config)
     sounds = {sound.id: sound for sound in spoken_sounds(args.data)}
     work = work_folder(args)
     with shown_progress() as progress:
         progress(0.0, f"{len(sounds)} utterances")
-        from asr.acoustic.scorer import torch_device
-
-        torch_device(args.device)
-        features = mfcc_config(args.mfcc_config)
         if args.kind == "masked":
             _masked(args, sounds, features, network, work, progress)
         else:
