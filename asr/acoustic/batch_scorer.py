@@ -35,7 +35,7 @@ class BatchScorer:
     """
 
     def __init__(self, scorer: AcousticScorer) -> None:
-        self._network, self._scale = scorer.network, scorer.scale
+        self._scorer, self._network, self._scale = scorer, scorer.network, scorer.scale
         self._front_end = _batched(scorer.front_end, scorer.device)
         self.device = scorer.device
         self.num_pdfs = scorer.num_pdfs
@@ -56,7 +56,8 @@ class BatchScorer:
             empty = torch.zeros(len(sounds), 0, self.num_pdfs, device=self.device)
             return empty, torch.zeros(len(sounds), dtype=torch.int64, device=self.device)
         features, counts, ivectors = inputs
-        scores, output_lengths = self._network(features, ivectors, counts)
+        with self._scorer.arithmetic():
+            scores, output_lengths = self._network(features, ivectors, counts)
         return (scores * self._scale).float(), output_lengths
 
 

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from asr.acoustic.precision import Precision, arithmetic
+
 ENCODER = "encoder"
 """Type of the features in a bundle's section."""
 
@@ -30,6 +32,15 @@ class SpeechEncoder(Protocol):
     sample_rate: int
     frame_shift: float
     shortest: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        ...
+
+    def in_int8(self) -> SpeechEncoder:
+        """The same in int8 arithmetic (:mod:`asr.acoustic.precision`)."""
+        ...
 
     def encode(
         self, sounds: Sequence[NDArray[np.float32]], layers: int, side_by_side: int = 1
@@ -62,6 +73,7 @@ class EncoderFrontEnd:
         layers: blocks of it that are computed; None: all. The network may hold others.
         mixed: so many states are given side by side, behind the last of these blocks and behind
             those before it (0 blocks: what enters the first), for a network that sums them.
+        precision: of the encoder's arithmetic.
 
     Raises:
         ValueError: it has not so many.
@@ -70,9 +82,14 @@ class EncoderFrontEnd:
     ivector_dim = 0
 
     def __init__(
-        self, encoder: SpeechEncoder, layers: int | None = None, mixed: int = 1
+        self,
+        encoder: SpeechEncoder,
+        layers: int | None = None,
+        mixed: int = 1,
+        precision: Precision = "float32",
     ) -> None:
         self.encoder = encoder
+        self.precision = precision
         self.layers = encoder.layers if layers is None else layers
         if not 0 <= self.layers <= encoder.layers:
             raise ValueError(f"the encoder has {encoder.layers} layers, not {layers}")
@@ -86,7 +103,7 @@ class EncoderFrontEnd:
 
     def inputs(self, samples: NDArray[np.float32]) -> tuple[Tensor, Tensor | None]:
         """See :class:`~asr.acoustic.front_end.FrontEnd`."""
-        states, _ = self.encoder.encode([samples], self.layers, self.mixed)
+        states, _ = self._encoded([samples])
         return states[0], None
 
     def batch(
@@ -97,12 +114,27 @@ class EncoderFrontEnd:
         if not long:
             return None
         heard = [sounds[place] for place in long]
-        states, counts = self.encoder.encode(heard, self.layers, self.mixed)
+        states, counts = self._encoded(heard)
         if len(long) == len(sounds):
             return states, counts, None
         rows = torch.tensor(long, device=states.device)
         all_states = states.new_zeros(len(sounds), *states.shape[1:]).index_copy(0, rows, states)
         return all_states, counts.new_zeros(len(sounds)).index_copy(0, rows, counts), None
+
+    def _encoded(self, sounds: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
+        encoder = self.encoder
+        with arithmetic(self.precision, encoder.device):
+            states, counts = encoder.encode(sounds, self.layers, self.mixed)
+        return states.float(), counts
+
+    def in_precision(self, precision: Precision) -> EncoderFrontEnd:
+        """The same with other arithmetic.
+
+        Raises:
+            UsageError: the encoder has no layers for it.
+        """
+        encoder = self.encoder.in_int8() if precision == "int8" else self.encoder
+        return EncoderFrontEnd(encoder, self.layers, self.mixed, precision)
 
     def section(self) -> dict[str, Any]:
         """See :class:`~asr.acoustic.front_end.FrontEnd`."""

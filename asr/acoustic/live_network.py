@@ -60,7 +60,8 @@ class LiveNetwork:
         inputs = front_end.batch(windows)
         if inputs is None:  # too short to have any states
             return [self.scorer.scores(window) for window in windows]
-        scores, _ = self.scorer.network(inputs[0])
+        with self.scorer.arithmetic():
+            scores, _ = self.scorer.network(inputs[0])
         return self._given(scores)
 
     @torch.inference_mode()
@@ -69,7 +70,9 @@ class LiveNetwork:
         assert isinstance(network, Nnet)
         feats = torch.stack([feats for feats, _ in chunks])
         known = [ivector for _, ivector in chunks if ivector is not None]
-        return self._given(network.forward_context(feats, torch.stack(known) if known else None))
+        with self.scorer.arithmetic():
+            scores = network.forward_context(feats, torch.stack(known) if known else None)
+        return self._given(scores)
 
     def _given(self, scores: Tensor) -> list[Scores]:
         return list((scores * self.scorer.scale).float().cpu().numpy())

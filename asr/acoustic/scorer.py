@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from asr.acoustic.encoder_front_end import EncoderFrontEnd
 from asr.acoustic.front_end import FrontEnd
 from asr.acoustic.front_ends import read_front_end
 from asr.acoustic.network import AcousticNetwork
 from asr.acoustic.networks import network_of_section
+from asr.acoustic.precision import Precision, arithmetic, checked_precision, quantised
 from asr.bundle import ACOUSTIC_FILE, Bundle
 from asr.errors import ModelError, UsageError
 
@@ -22,6 +26,7 @@ class AcousticScorer:
         network: scores pdfs.
         scale: factor on the network's outputs (Kaldi's acoustic scale; 1 for chain models).
         device: "cpu", "cuda" or "cuda:N".
+        precision: of the network's arithmetic.
 
     Raises:
         UsageError: no such device.
@@ -29,9 +34,15 @@ class AcousticScorer:
     """
 
     def __init__(
-        self, front_end: FrontEnd, network: AcousticNetwork, scale: float = 1.0, device: str = "cpu"
+        self,
+        front_end: FrontEnd,
+        network: AcousticNetwork,
+        scale: float = 1.0,
+        device: str = "cpu",
+        precision: Precision = "float32",
     ) -> None:
         self.device = torch_device(device)
+        self.precision = precision
         if front_end.dim != network.feature_dim:
             raise ModelError(f"the network takes {network.feature_dim} features, not"
                              f" {front_end.dim}")
@@ -63,9 +74,31 @@ class AcousticScorer:
         if len(samples) < self.front_end.shortest:
             return np.zeros((0, self.num_pdfs), np.float32)
         feats, ivector = self.front_end.inputs(samples)
-        scores, _ = self._network(feats[None], None if ivector is None else ivector[None])
+        with self.arithmetic():
+            scores, _ = self._network(feats[None], None if ivector is None else ivector[None])
         result: NDArray[np.float32] = (scores[0] * self._scale).float().cpu().numpy()
         return result
+
+    def arithmetic(self) -> AbstractContextManager[None]:
+        """What the network is run in."""
+        return arithmetic(self.precision, self.device)
+
+    def in_precision(self, name: str) -> AcousticScorer:
+        """The same with other arithmetic (:data:`~asr.acoustic.precision.PRECISIONS`).
+
+        Raises:
+            UsageError: there is no such, this device has it not, or the network has no layers
+                for it.
+        """
+        precision = checked_precision(name, self.device)
+        if precision == "float32":
+            return self
+        front_end, network = self.front_end, self._network
+        if precision == "int8":
+            network = quantised(network)
+        if isinstance(front_end, EncoderFrontEnd):
+            front_end = front_end.in_precision(precision)
+        return AcousticScorer(front_end, network, self._scale, str(self.device), precision)
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: str = "cpu") -> AcousticScorer:

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from asr.cli.adaptation import Adaptation
 from asr.cli.inputs import STDIN
 from asr.cli.models import load_followed
+from asr.cli.options import add_precision
 from asr.errors import AudioError, UnknownFormatError, UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                         help="sample rate of standard input (default: %(default)s)")
     parser.add_argument("-m", "--model", default="ko",
                         help="name or folder of a model (default: ko)")
+    add_precision(parser)
     parser.add_argument("--words", type=Path, action="append", default=[], metavar="FILE",
                         help="make these words recognisable (see `asr words`); may be repeated")
     parser.add_argument("--grammar", type=Path, metavar="FILE",
@@ -78,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--once takes the first search's text: give that model as --model")
     config = _config(args)
     adaptation = Adaptation.read(args.words, grammar=args.grammar)
-    model = adaptation.of(load_followed(args.model, args.live_model))
+    model = adaptation.of(load_followed(args.model, args.live_model, precision=args.precision))
     stream = model.stream(live=config)
     screen = _Screen(sys.stderr)
     told, damage = 0, None

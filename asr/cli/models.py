@@ -24,7 +24,9 @@ def model_path(name: str | Path) -> Path:
         return resolve(name, progress)
 
 
-def load_model(name: str | Path, device: str = "cpu", jobs: int | None = None) -> Model:
+def load_model(
+    name: str | Path, device: str = "cpu", jobs: int | None = None, precision: str = "float32"
+) -> Model:
     """A model ready to recognise.
 
     Args:
@@ -32,6 +34,7 @@ def load_model(name: str | Path, device: str = "cpu", jobs: int | None = None) -
         device: where its network runs.
         jobs: sounds that will be recognised at once, which share the processors; None: torch's
             own choice of threads.
+        precision: of its arithmetic.
 
     Raises:
         ModelError: there is no such model, or it cannot be made or read.
@@ -44,11 +47,15 @@ def load_model(name: str | Path, device: str = "cpu", jobs: int | None = None) -
         import torch
 
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
-    return load(path, device=device)
+    return load(path, device=device, precision=precision)
 
 
 def load_followed(
-    name: str | Path, follower: str | Path | None, device: str = "cpu", jobs: int | None = None
+    name: str | Path,
+    follower: str | Path | None,
+    device: str = "cpu",
+    jobs: int | None = None,
+    precision: str = "float32",
 ) -> Model:
     """As :func:`load_model`, with a lighter model that follows live sound, if there is one.
 
@@ -56,5 +63,5 @@ def load_followed(
         ModelError: there is no such model, or it cannot be made or read.
         UsageError: no such device, or models that do not go together.
     """
-    model = load_model(name, device, jobs)
+    model = load_model(name, device, jobs, precision)
     return model if follower is None else model.following(load_model(follower, device, jobs))

@@ -62,3 +62,11 @@ def mfcc_config(path: Path | None) -> MfccConfig:
         return from_conf(MfccConfig, path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
+
+
+def add_precision(parser: argparse._ActionsContainer) -> None:
+    """Declare --precision."""
+    parser.add_argument("--precision", choices=("float32", "int8", "float16", "bfloat16"),
+                        default="float32",
+                        help="arithmetic of the network: int8 is faster on processors, for models"
+                        " on an encoder; float16 is for GPUs (default: float32)")

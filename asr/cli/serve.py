@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from asr.cli.adaptation import Adaptation
 from asr.cli.inputs import check_no_sound
 from asr.cli.models import load_followed
-from asr.cli.options import count, positive, positive_real
+from asr.cli.options import add_precision, count, positive, positive_real
 from asr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                         help="a lighter model that follows live sound, so that more streams fit;"
                         " what has ended is still recognised by --model")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    add_precision(parser)
     parser.add_argument("--words", type=Path, action="append", default=[], metavar="FILE",
                         help="make these words recognisable for all (docs/own-words.md)")
     parser.add_argument("-j", "--jobs", type=positive, metavar="N",
@@ -174,7 +175,8 @@ def _load(args: argparse.Namespace, jobs: int) -> Model:
     adaptation = Adaptation.read(args.words)
     print(f"asr: loading {args.model}: connections are refused until it is ready",
           file=sys.stderr, flush=True)
-    return adaptation.of(load_followed(args.model, args.live_model, args.device, jobs))
+    model = load_followed(args.model, args.live_model, args.device, jobs, args.precision)
+    return adaptation.of(model)
 
 
 def _index(args: argparse.Namespace) -> Index | None:

@@ -18,7 +18,7 @@ from asr.cli.adaptation import HOTWORD_BOOST, Adaptation
 from asr.cli.inputs import STDIN, Input, expand, output_paths, prepare_folder, utterance_ids
 from asr.cli.messages import about, describe, report
 from asr.cli.models import load_model, model_path
-from asr.cli.options import positive
+from asr.cli.options import add_precision, positive
 from asr.cli.progress import SoundBar
 from asr.cli.resuming import Marks, content_identity, identity, model_identity
 from asr.errors import AsrError, AudioError, UsageError
@@ -60,6 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("-m", "--model", default="ko",
                         help="name or folder of a model (default: ko, made on first use)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    add_precision(parser)
     parser.add_argument("-j", "--jobs", type=positive, default=1, metavar="N",
                         help="sounds, and segments of long ones, recognised at once (default: 1)")
     parser.add_argument("--resume", action="store_true",
@@ -129,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         inputs, paths = marks.undone(inputs, paths)
         if not inputs:
             return 1 if errors else 0
-    model = adaptation.of(load_model(folder, args.device, args.jobs))
+    model = adaptation.of(load_model(folder, args.device, args.jobs, args.precision))
     if args.no_rescoring:
         model = model.with_options(rescoring=None)
     detail = Detail(args.nbest, args.jamo, args.written, args.punctuation)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from asr.acoustic.precision import quantised
 from asr.acoustic.transformer import TransformerBlock, inside_mask
 from asr.errors import ModelError
 from asr.features.log_mel import SAMPLE_RATE, SHIFT, WINDOW, LogMel
@@ -107,6 +108,15 @@ class WhisperEncoder(nn.Module):
             reason = " ".join(str(error).split())
             raise ModelError(f"the encoder's weights do not fit it: {reason}") from None
         return encoder.requires_grad_(False).eval().to(device)
+
+    @property
+    def device(self) -> torch.device:
+        """See :class:`~asr.acoustic.encoder_front_end.SpeechEncoder`."""
+        return self.positions.device
+
+    def in_int8(self) -> WhisperEncoder:
+        """See :class:`~asr.acoustic.encoder_front_end.SpeechEncoder`."""
+        return quantised(self)
 
     @torch.no_grad()
     def encode(

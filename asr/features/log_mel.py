@@ -35,9 +35,11 @@ class LogMel:
 
     def __call__(self, samples: NDArray[np.float32]) -> Tensor:
         """float32 [N] at 16 kHz, N ≥ 400 → float32 [N // 160, bins]."""
-        sound = torch.from_numpy(np.array(samples, np.float32)).to(self._window.device)
-        spectrum = torch.stft(sound, WINDOW, SHIFT, window=self._window, return_complex=True)
-        power = spectrum[:, :-1].abs().square()
-        log = (self._filters @ power).clamp(min=1e-10).log10()
+        device = self._window.device
+        sound = torch.from_numpy(np.array(samples, np.float32)).to(device)
+        with torch.autocast(device.type, enabled=False):  # whatever the encoder computes in
+            spectrum = torch.stft(sound, WINDOW, SHIFT, window=self._window, return_complex=True)
+            power = spectrum[:, :-1].abs().square()
+            log = (self._filters @ power).clamp(min=1e-10).log10()
         log = torch.maximum(log, log.max() - RANGE)
         return ((log + 4.0) / 4.0).T

@@ -61,14 +61,16 @@ class Recognition:
 Run = dict[str, Recognition]
 
 
-def run_malsori(utterances: list[Utterance], model_name: str) -> Run:
+def run_malsori(
+    utterances: list[Utterance], model_name: str, precision: str = "float32"
+) -> Run:
     """Recognise every utterance with our own model in this process."""
     import torch
 
     import asr
 
     torch.set_num_threads(1)
-    model = asr.load(model_name)
+    model = asr.load(model_name, precision=precision)
     model.transcribe(utterances[0].audio)  # warm-up: compiles the search
     run = {}
     for utterance in utterances:
@@ -197,6 +199,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--split", choices=["train", "dev", "test"], required=True)
     parser.add_argument("--root", type=Path, required=True, help="folder with splits.json")
     parser.add_argument("--model", default="ko", help="model name or bundle folder")
+    parser.add_argument("--precision", default="float32", help="of its network's arithmetic")
     parser.add_argument("--limit", type=int, help="only the first N utterances")
     parser.add_argument("--no-malsori", action="store_true", help="leave our own model out")
     parser.add_argument("--peers", nargs="*", choices=sorted(PEERS), default=["vosk"],
@@ -221,7 +224,7 @@ def benchmark(args: argparse.Namespace) -> None:
     runs: dict[str, Run] = {}
     results: dict[str, Any] = {}
     if not args.no_malsori:
-        runs["malsori"] = run_malsori(utterances, args.model)
+        runs["malsori"] = run_malsori(utterances, args.model, args.precision)
         title = f"malsori (model {args.model})"
         results["malsori"] = evaluate(title, runs["malsori"], utterances, args.corpus)
     for name in args.peers:
