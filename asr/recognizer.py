@@ -197,10 +197,14 @@ class Model:
         chosen = self.rescoring if isinstance(rescoring, str) else rescoring
         config = decoder or self.decoder_config
         bias = bias or self.bias
-        recognizer = replace(self._recognizer, config=config, rescoring=chosen, bias=bias)
-        if recognizer.follower is not None:
-            recognizer = recognizer.following(recognizer.follower)  # which boosts words as much
-        return self._with(recognizer)
+        follower = self._recognizer.follower
+        if follower is not None:  # it boosts words as much
+            follower = replace(follower, bias=bias)
+        return self._with(
+            replace(
+                self._recognizer, config=config, rescoring=chosen, bias=bias, follower=follower
+            )
+        )
 
     def gathering(self, config: GatherConfig) -> Model:
         """The same model, whose live streams in several threads have its network run together."""

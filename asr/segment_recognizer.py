@@ -112,7 +112,7 @@ class SegmentRecognizer:
         return replace(self, network=LiveNetwork(self.scorer, config), follower=follower)
 
     def following(self, light: SegmentRecognizer) -> SegmentRecognizer:
-        """The same with a follower, which gets the words of this one.
+        """The same with a follower, which gets the words of this one, and gathers as it does.
 
         Raises:
             UsageError: it hears another sample rate, or there is a grammar already.
@@ -125,6 +125,8 @@ class SegmentRecognizer:
                 f" {self.scorer.sample_rate}: take one that hears the same"
             )
         light = replace(light, words=self.words, bias=self.bias, follower=None)
+        if self.network is not None and light.network is None:
+            light = light.gathering(self.network.config)
         return replace(self, follower=light)
 
     def recognize(self, sound: SoundSegment, detail: Detail) -> Segment | None:

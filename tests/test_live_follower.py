@@ -62,10 +62,23 @@ def test_words_and_grammars_are_given_to_both(model: Model, light: Model) -> Non
         model.with_grammar(PHRASES).following(light)
 
 
-def test_networks_of_both_are_run_for_several_streams(model: Model, light: Model) -> None:
-    view = model.following(light).gathering(GatherConfig(4))
+def test_other_options_of_a_view_with_a_follower_and_a_grammar(model: Model, light: Model) -> None:
+    bias = replace(model.bias, class_cost=model.bias.class_cost + 1.0)
+    view = model.following(light).with_grammar(PHRASES).with_options(bias=bias)
     follower = view._recognizer.follower
-    assert follower is not None and follower.network is not None
+    assert follower is not None and follower.bias == bias and follower.grammar is not None
+    sound = load_audio(SAMPLE, model.sample_rate).samples
+    stream = view.stream(live=True, decoder=model.decoder_config)
+    stream.accept(sound)
+    assert stream.finish().text == "여섯 일곱 여덟 아홉"
+
+
+def test_networks_of_both_are_run_for_several_streams(model: Model, light: Model) -> None:
+    for view in (model.following(light).gathering(GatherConfig(4)),
+                 model.gathering(GatherConfig(4)).following(light)):  # fmt: skip
+        follower = view._recognizer.follower
+        assert follower is not None and follower.network is not None
+        assert follower.network.config.most == 4
     assert followed(view)[0] == followed(light)[0]
 
 

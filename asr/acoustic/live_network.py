@@ -30,7 +30,7 @@ class LiveNetwork:
 
     def __init__(self, scorer: AcousticScorer, config: GatherConfig | None = None) -> None:
         self.scorer = scorer
-        config = config or GatherConfig()
+        self.config = config = config or GatherConfig()
         self._alone = config.most == 1
         self._windows: Gatherer[Scores, Scores] = Gatherer(self._run_windows, config)
         self._chunks: Gatherer[Chunk, Scores] = Gatherer(self._run_chunks, config)
