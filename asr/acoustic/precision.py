@@ -1,7 +1,8 @@
 """Arithmetic of networks in fewer bits: int8 on processors, half precision where it is fast.
 
 int8 is dynamic quantisation: weights are rounded once, a scale for each row, and what enters a
-layer each time, by its range (as torch's ``quantize_dynamic``). Norms, attention and convolutions
+layer each time, by the range of each sound (as torch's ``quantize_dynamic``, which takes a whole
+batch's). Norms, attention and convolutions
 stay as they are.
 """
 
@@ -64,8 +65,8 @@ def quantised(module: M) -> M:
                 replaced += 1
     if not replaced:
         raise UsageError(
-            f"int8 is for models on an encoder; a {type(module).__name__} has no layers for it:"
-            " leave the precision out"
+            "int8 is for models on an encoder; this one's network has no layers for it: leave the"
+            " precision out"
         )
     return found
 
@@ -87,7 +88,12 @@ class Int8Linear(nn.Module):
         self._packed = torch.ops.quantized.linear_prepack(rounded, bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """float32 [..., in] to float32 [..., out]."""
+        """float32 [T, in] or [B, T, in] to float32 [..., out]; sounds of a batch do not mix."""
+        if x.dim() > 2 and len(x) > 1:  # by one range for all, a sound's result hung on the others
+            return torch.stack([self._forward(one) for one in x])
+        return self._forward(x)
+
+    def _forward(self, x: Tensor) -> Tensor:
         # seven bits of the input: eight overflow on processors without VNNI (torch's default, too)
         result: Tensor = torch.ops.quantized.linear_dynamic(x, self._packed, reduce_range=True)
         return result

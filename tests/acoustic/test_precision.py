@@ -40,6 +40,13 @@ def test_a_layer_is_torchs(bias: bool) -> None:
     assert (found - layer(x)).abs().max() > 1e-5
 
 
+def test_a_sound_is_computed_alike_whatever_is_beside_it() -> None:
+    torch.manual_seed(6)
+    layer = Int8Linear(nn.Linear(64, 30))
+    x, loud = torch.randn(1, 9, 64), 100 * torch.randn(1, 9, 64)
+    assert torch.equal(layer(torch.cat([x, loud]))[:1], layer(x))
+
+
 def test_all_linear_layers_of_a_copy() -> None:
     torch.manual_seed(5)
     block = TransformerBlock(32, 4, 64).eval()
