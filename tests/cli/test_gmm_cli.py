@@ -83,3 +83,24 @@ def test_systems_need_the_one_before(data: Path, tmp_path: Path, capsys) -> None
     assert main(["gmm", "sat", str(data), "--output", str(tmp_path / "sat"),
                  "--from", str(tmp_path / "none")]) == 1  # fmt: skip
     assert "no such model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["gmm", "mono", "--iterations", "0"], "at least 1"),
+        (["gmm", "lda", "--from", "none", "--splice", "0"], "LDA takes at least one frame"),
+        (["gmm", "align", "--system", "none", "--beam", "0"], "must be positive"),
+        (["gmm", "decode", "--system", "none"], "no such model"),
+        (["pretrain", "--kind", "rbm", "--device", "tpu"], "no such device"),
+        (["pretrain", "--kind", "rbm", "--mfcc-config", "none"], "none cannot be read"),
+    ],
+)
+def test_wrong_options_are_told_before_the_data_is_read(
+    wrong: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out")
+    where = [out] if wrong[0] == "pretrain" else ["--output", out]
+    assert main([*wrong, str(tmp_path / "no-data"), *where]) in (1, 2)
+    err = capsys.readouterr().err
+    assert told in err and "reading the data" not in err and "no-data" not in err
