@@ -214,7 +214,8 @@ class Model:
         """The same model, whose live streams are followed by another.
 
         What is being said is then shown as the light model hears it, which costs less, and each
-        segment's text is still this model's. Words and a grammar are given to both.
+        segment's text is still this model's. Words and a grammar are given to both; words that the
+        light model had alone are left out.
 
         Raises:
             UsageError: it hears another sample rate, or one of them has a grammar already.
