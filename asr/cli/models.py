@@ -59,6 +59,8 @@ def load_followed(
 ) -> Model:
     """As :func:`load_model`, with a lighter model that follows live sound, if there is one.
 
+    The precision is the first one's: the lighter computes in float32.
+
     Raises:
         ModelError: there is no such model, or it cannot be made or read.
         UsageError: no such device, or models that do not go together.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from argparse import ArgumentParser
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from torch import nn
 
 from asr import Model, UsageError, load, load_audio
 from asr.acoustic.batch_scorer import BatchScorer
-from asr.acoustic.precision import Int8Linear, checked_precision, quantised
+from asr.acoustic.precision import PRECISIONS, Int8Linear, checked_precision, quantised
 from asr.acoustic.scorer import AcousticScorer
 from asr.acoustic.transformer import TransformerBlock
 from asr.cli.main import main
+from asr.cli.options import add_precision
 from asr.data_files import shipped
 
 SAMPLE = shipped("samples") / "synthetic-espeak-1.flac"
@@ -69,6 +71,14 @@ def test_where_a_precision_is_none() -> None:
     assert checked_precision("bfloat16", cpu) == "bfloat16"
 
 
+def test_the_command_knows_the_same_precisions() -> None:
+    parser = ArgumentParser()
+    add_precision(parser)
+    assert parser.parse_args([]).precision == PRECISIONS[0]
+    (option,) = (action for action in parser._actions if action.dest == "precision")
+    assert option.choices == PRECISIONS
+
+
 def test_a_network_without_such_layers(model: Model, korean_model, capsys) -> None:
     with pytest.raises(UsageError, match="no layers for it: leave the precision out"):
         model.scorer.in_precision("int8")
@@ -97,7 +107,7 @@ def test_the_default_model(encoder_model: Model, precision: str, apart: float) -
     other = load("ko-whisper", precision=precision)
     _near(other.scorer, encoder_model.scorer, samples, apart)
     np.testing.assert_array_equal(encoder_model.scorer.scores(samples), before)  # is as it was
-    assert isinstance(other.transcribe(SAMPLE).text, str)
+    assert other.transcribe(SAMPLE).text.startswith("안녕하세요")
 
 
 def _near(scorer: AcousticScorer, exact: AcousticScorer, samples: np.ndarray, apart: float) -> None:
