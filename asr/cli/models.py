@@ -65,5 +65,6 @@ def load_followed(
         ModelError: there is no such model, or it cannot be made or read.
         UsageError: no such device, or models that do not go together.
     """
+    light = None if follower is None else model_path(follower)  # a wrong name is told at once
     model = load_model(name, device, jobs, precision)
-    return model if follower is None else model.following(load_model(follower, device, jobs))
+    return model if light is None else model.following(load_model(light, device, jobs))
