@@ -201,11 +201,3 @@ def test_particles_agree() -> None:
             assert word.endswith("을")
         for word in re.findall(r"(?:^| )((?:노래|숙제|커피|편지)[을를])(?: |$)", sentence):
             assert word.endswith("를")
-
-
-@pytest.mark.whole_recipe
-def test_the_whole_recipe_gives_its_results(whole_recipe: tuple[int, str]) -> None:
-    """From nothing to LF-MMI, and no figure of RESULTS.md has moved."""
-    code, said = whole_recipe
-    assert code == 0, said[-3000:]
-    assert "figures as they were" in said
