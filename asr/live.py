@@ -26,6 +26,8 @@ from asr.voice import VoiceConfig, Voices, without_noises
 
 LEAD = 0.3
 """Seconds of a pause that the next segment begins with, at most."""
+BEFORE_SPEECH = 2.0
+"""Seconds that are kept while nobody has spoken yet; the search begins with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +145,14 @@ class LiveRecognizer:
         while len(self._waiting) >= self._step:
             piece, self._waiting = np.split(self._waiting, [self._step])
             self._listen(piece)  # not to the block: what comes later is none of this segment
-            self._follow(piece)
+            self._take(piece)
             yield from self._ended()
 
     def finish(self) -> Iterator[Segment]:
         """Yield the segment in progress, if anything was said."""
         if len(self._waiting):
             self._listen(self._waiting)
-            self._follow(self._waiting)
+            self._take(self._waiting)
             self._waiting = self._waiting[:0]
         self._advance(self._scorer.finish())
         # a syllable that the sound breaks off in has not ended, and was said all the same
@@ -191,8 +193,8 @@ class LiveRecognizer:
 
     def _begin_at(self, sample: int) -> None:
         self._begin = sample
-        if self._voices is not None:
-            self._voices.forget(sample)
+        self._forget()
+        self._following = False
         self._held = np.zeros(0, np.float32)
         self._rows: list[NDArray[np.float32]] = []
         self._guesses: deque[Segment | None] = deque(maxlen=self.config.agreement)
@@ -203,9 +205,25 @@ class LiveRecognizer:
         self._closed = self._follower.closed_search()
         self._standing = self._search.standing()  # asked once a step: it costs a millisecond
 
-    def _follow(self, piece: NDArray[np.float32]) -> None:
+    def _take(self, piece: NDArray[np.float32]) -> None:
+        """Search a piece, or only keep it while nobody has spoken: noise is costly to search."""
         self._held = np.concatenate([self._held, piece])
-        self._advance(self._scorer.accept(piece))
+        if self._following:
+            self._advance(self._scorer.accept(piece))
+        elif self._voiced():
+            self._following = True
+            self._advance(self._scorer.accept(self._held))
+        else:
+            spare = len(self._held) - round(BEFORE_SPEECH * self._rate)
+            if spare > 0:
+                self._begin += spare
+                self._held = self._held[spare:]
+                self._forget()
+
+    def _forget(self) -> None:
+        """What was said before the segment counts no more."""
+        if self._voices is not None:
+            self._voices.forget(self._begin)
 
     def _advance(self, rows: NDArray[np.float32]) -> None:
         if not len(rows):
@@ -222,6 +240,8 @@ class LiveRecognizer:
 
     def _ended(self) -> Iterator[Segment]:
         """The segment, if a rule says that it has ended; the next one begins."""
+        if not self._following:
+            return
         frame = self._follower.scorer.frame_seconds
         standing = self._standing
         silence, length = standing.silence * frame, self._search.frames * frame
@@ -242,7 +262,7 @@ class LiveRecognizer:
                 yield segment
         self._begin_at(self._begin + length)
         if len(rest):
-            self._follow(rest)
+            self._take(rest)
 
     def _recognised(self, length: int) -> Segment | None:
         sound = SoundSegment(self._begin / self._rate, self._spoken(length), False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -31,7 +30,7 @@ from asr.graph.grammar import Grammar
 from asr.graph.grammar_reject import RejectConfig
 from asr.hangul.jamo import CODAS, decompose
 from asr.jamo_times import Clock, jamo_times, syllable_times
-from asr.lm.morphology import MorphemeModel
+from asr.lm.morphology import morpheme_model
 from asr.result import Alternative, Detail, Segment, Word
 from asr.segmenting import SoundSegment
 
@@ -43,15 +42,6 @@ class Shared:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._morphemes: MorphemeModel | None = None
-        self._lock = threading.Lock()
-
-    def morphemes(self) -> MorphemeModel:
-        """The morpheme model; loading it takes about a second."""
-        with self._lock:
-            if self._morphemes is None:
-                self._morphemes = MorphemeModel()
-            return self._morphemes
 
     @cached_property
     def aligner(self) -> Aligner:
@@ -225,7 +215,7 @@ class SegmentRecognizer:
     def _utterances(self) -> UtteranceDecoder:
         rescorer = None  # a grammar is judged by the search alone
         if self.rescoring is not None and self.grammar is None:
-            rescorer = Rescorer(self.rescoring, self.shared.morphemes, self._stand_in)
+            rescorer = Rescorer(self.rescoring, morpheme_model, self._stand_in)
         bias = None
         if self.words and self.grammar is None:
             bias = build_bias(self.words, self.decoder.lm, self.bias, self.config.lm_scale)

@@ -202,6 +202,21 @@ def test_silence_gives_no_text_and_takes_no_memory(model) -> None:
     assert stream.partial().text == ""
 
 
+def test_nothing_is_searched_until_somebody_speaks(model) -> None:
+    noise = np.random.Generator(np.random.PCG64(3)).normal(0, 0.02, 8 * RATE).astype(np.float32)
+    said = sample("human-digits-6789")
+    stream = model.stream(live=True)
+    stream.accept(noise)
+    assert stream._source._search.frames == 0
+    stream.accept(said)
+    result = stream.finish()
+    # what is kept of the time before
+    alone = model.stream(live=True)
+    alone.accept(np.concatenate([noise[-round(1.5 * RATE) :], said]))
+    assert result.text and result.text == alone.finish().text
+    assert 8.0 <= result.words[0].start < 8.6
+
+
 def test_misuse() -> None:
     for wrong in (0.0, 11.0, math.nan):
         with pytest.raises(UsageError, match="a live step"):

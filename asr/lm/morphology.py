@@ -7,12 +7,31 @@ score of a text is the log-probability of the best analysis into morphemes.
 
 from __future__ import annotations
 
+import functools
 import threading
 
 from asr.errors import ModelError
 
 EMPTY_LOGP = -20.0
 """What a text without any morpheme scores."""
+
+
+_loading = threading.Lock()
+
+
+def morpheme_model() -> MorphemeModel:
+    """The one that all recognisers of this process share; the first call loads it.
+
+    Raises:
+        ModelError: kiwipiepy is not installed.
+    """
+    with _loading:  # threads that come at once wait for one, and load none of their own
+        return _loaded()
+
+
+@functools.cache
+def _loaded() -> MorphemeModel:
+    return MorphemeModel()
 
 
 class MorphemeModel:
