@@ -15,6 +15,7 @@ from asr.bundle import ACOUSTIC_FILE, open_bundle
 from asr.chain.phone_lm import PhoneLmConfig
 from asr.cli.main import main
 from asr.data_files import shipped
+from asr.decoder.config import DecoderConfig
 from asr.errors import AsrError, DataError, ModelError, UsageError
 from asr.finetuning import FinetuneConfig, finetune
 from asr.graph_building import acoustic_terms
@@ -30,6 +31,10 @@ class Sample:
 
     def samples(self, sample_rate: int) -> np.ndarray:
         return load_audio(self.path, sample_rate).samples
+
+
+NARROW = DecoderConfig(beam=6.0, max_active=300, lattice_beam=4.0)
+"""For networks that have learnt next to nothing, whose hypotheses are all alike."""
 
 
 def shipped_speech() -> list[Sample]:
