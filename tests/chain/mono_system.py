@@ -7,8 +7,17 @@ from pathlib import Path
 
 from test_finetuning import shipped_speech
 
+from asr.cli.main import main
 from asr.gmm.systems import SystemConfig, build, schedule
 from asr.gmm.viterbi import AlignConfig
+
+
+def small_lm(folder: Path) -> Path:
+    """A language model of what the recordings say: the shipped one takes seconds to read."""
+    text, lm = folder / "said.txt", folder / "said.lm"
+    text.write_text("\n".join([one.text for one in shipped_speech()] * 3), encoding="utf-8")
+    assert main(["train-lm", "--order", "2", "--text", str(text), "--output", str(lm)]) == 0
+    return lm
 
 
 def mono_system(out: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mono_system import mono_system
+from mono_system import mono_system, small_lm
 from test_finetuning import NARROW, Sample, shipped_speech
 
 from asr.bundle import open_bundle
@@ -50,7 +50,7 @@ def test_a_system_of_other_speech_is_refused(system: Path, tmp_path: Path) -> No
     sample = shipped_speech()[0]
     other = Sample("other", sample.text, sample.path)
     with pytest.raises(DataError, match="aligned none"):
-        train_chain(system, [other], tmp_path / "out", tmp_path / "work")
+        train_chain(system, [other], tmp_path / "out", tmp_path / "work", lm=small_lm(tmp_path))
 
 
 def test_the_tree_of_a_bundle_has_left_context_and_silence_first() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mono_system import small_lm
 from test_finetuning import NARROW, shipped_speech
 from torch import Tensor, nn
 
@@ -143,7 +144,8 @@ def test_it_learns_and_is_a_model(tmp_path: Path) -> None:
     config = ChainConfig(speeds=(1.0,), training=training, network=network)
     speech = shipped_speech()[:6]
     report = train_ctc(
-        speech, tmp_path / "out", tmp_path / "work", dev=speech[:2], config=config
+        speech, tmp_path / "out", tmp_path / "work", dev=speech[:2], config=config,
+        lm=small_lm(tmp_path),
     )
     assert report.utterances == len(speech)
     lines = (tmp_path / "work" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
@@ -161,7 +163,8 @@ def test_a_perceptron_that_has_no_second_head_to_leave_out(tmp_path: Path) -> No
         speeds=(1.0,), training=training, network={"kind": "mlp", "layers": 1, "dim": 16}
     )
     speech = shipped_speech()[:2]
-    report = train_ctc(speech, tmp_path / "out", tmp_path / "work", config=config)
+    report = train_ctc(speech, tmp_path / "out", tmp_path / "work", config=config,
+                       lm=small_lm(tmp_path))  # fmt: skip
     assert report.summary.step == 2
     (history,) = open_bundle(tmp_path / "out").manifest.sections["training"]
     assert history["network"] == config.network

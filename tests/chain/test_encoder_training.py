@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mono_system import mono_system
+from mono_system import mono_system, small_lm
 from test_finetuning import NARROW, shipped_speech
 from torch import Tensor
 
@@ -61,6 +61,7 @@ def test_it_goes_on_with_what_it_had_heard(
 
     speech, dev = shipped_speech()[:5], shipped_speech()[5:7]
     whole = 3 * len(speech) + 2 * len(dev)
+    lm = small_lm(tmp_path)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -68,12 +69,12 @@ def test_it_goes_on_with_what_it_had_heard(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(chain_training, "train_lfmmi", killed)
         train_chain(system, speech, tmp_path / "out", tmp_path / "work", encoder=encoder, dev=dev,
-                    config=CONFIG)  # fmt: skip
+                    lm=lm, config=CONFIG)  # fmt: skip
     heard = encoder.heard
     assert whole - 3 <= heard <= whole  # a copy that nothing happened to was heard already
     assert (tmp_path / "work" / STATES_FOLDER).is_dir()
     report = train_chain(system, speech, tmp_path / "out", tmp_path / "work", encoder=encoder,
-                         dev=dev, config=CONFIG)  # fmt: skip
+                         dev=dev, lm=lm, config=CONFIG)  # fmt: skip
     assert encoder.heard == heard
     assert not list((tmp_path / "work" / STATES_FOLDER).iterdir())
     assert report.utterances == len(speech)
