@@ -76,7 +76,7 @@ class DistillConfig(LfMmiTrainingConfig):
         weight: of what the teacher heard, where the text is known; the rest is of the text.
         keep: pdfs of a frame that are kept of the teacher's posteriors.
         network: kind and size of the student; None: a TDNN-F, or the layers it begins with.
-        scale: weight of the student's scores in the search.
+        scale: weight of the student's scores in the search; chosen on development sets.
     """
 
     training: TrainConfig = field(
@@ -88,7 +88,7 @@ class DistillConfig(LfMmiTrainingConfig):
     weight: float = 0.5
     keep: int = 16
     network: Mapping[str, Any] | None = None
-    scale: float = 1.0
+    scale: float = 1.4
 
     def __post_init__(self) -> None:
         LfMmiTrainingConfig.__post_init__(self)

@@ -73,7 +73,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                      help='JSON with its kind and size: {"kind": "tdnnf", "dim": 512, ...}')
     new.add_argument("--leaves", type=int, metavar="N", help="of the context tree at most (1000)")
     new.add_argument("--scale", metavar="X", type=float,
-                     help="weight of the model's scores in the search (1; with --encoder 1.4)")
+                     help="weight of the model's scores in the search (1; with --encoder or"
+                     " --teacher 1.4)")
     new.add_argument("--lm", metavar="FILE", type=Path,
                      help="language model of the model (the shipped one)")
     new.add_argument("--ivectors", metavar="DIR", type=Path,
