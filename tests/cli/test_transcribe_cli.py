@@ -45,7 +45,7 @@ class CountingStream:
 
 @pytest.fixture
 def counting(monkeypatch):
-    monkeypatch.setattr(transcribe, "load_model", lambda name, device, jobs: CountingModel())
+    monkeypatch.setattr(transcribe, "load_model", lambda *arguments: CountingModel())
     monkeypatch.setattr(transcribe, "model_path", Path)
 
 
@@ -128,7 +128,8 @@ def test_a_mistake_in_a_list_of_words_is_told_before_the_model_is_loaded(
     words = tmp_path / "words.txt"
     words.write_text("가산디지털단지역\n東京\n", encoding="utf-8")
     module = importlib.import_module(f"asr.cli.{command}")
-    monkeypatch.setattr(module, "load_model", lambda *arguments: pytest.fail("it was loaded"))
+    loader = "load_model" if command == "transcribe" else "load_followed"
+    monkeypatch.setattr(module, loader, lambda *_, **__: pytest.fail("it was loaded"))
     if command == "transcribe":
         monkeypatch.setattr(module, "model_path", Path)
     where = ["--port", "0"] if command == "serve" else [str(sounds / "b.wav")]
@@ -260,7 +261,7 @@ class Model:
     def accept(self, block): print("heard", flush=True); time.sleep(0.2)
     def finish(self): return Result((), 1.0)
 
-transcribe.load_model = lambda name, device, jobs: Model()
+transcribe.load_model = lambda *arguments: Model()
 sys.exit(main(sys.argv[1:]))
 """
 
