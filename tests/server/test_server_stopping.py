@@ -232,7 +232,7 @@ def test_a_mistake_in_a_catalogue_is_told_before_the_model_is_loaded(
 
     catalog = tmp_path / "places.tsv"
     catalog.write_text("서울역\t9000\n서울숲\t많이\n", encoding="utf-8")
-    monkeypatch.setattr("asr.cli.serve.load_followed", lambda *arguments: pytest.fail("it was loaded"))
+    monkeypatch.setattr("asr.cli.serve.load_followed", lambda *_: pytest.fail("it was loaded"))
     assert main(["serve", "--port", "0", "--catalog", str(catalog)]) == 1
     assert "line 2" in capsys.readouterr().err
 
