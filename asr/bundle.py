@@ -141,7 +141,8 @@ def is_bundle(path: str | os.PathLike[str]) -> bool:
 def _read_manifest(path: Path) -> dict[str, Any]:
     """The checked content of `model.json`."""
     if not path.exists():
-        raise ModelError(f"{path}: no such model")
+        raise ModelError(f"{path}: no such model: there is no such folder; `asr info` lists the"
+                         " models that have names")
     try:
         text = (path / MANIFEST_FILE).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:

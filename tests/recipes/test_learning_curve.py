@@ -41,7 +41,7 @@ def test_each_stage_stands_on_those_before_and_no_test_split_is_read(
     trained = {stage.name: stage.command for stage in stages if stage.command[3] == "train"}
     assert set(trained) == {f"{s}-{m}" for s in curve.SYSTEMS for m in (10, 30)}
     assert "--system" not in trained["adapted-10"] and "--encoder" in trained["encoder-10"]
-    assert curve.epochs("encoder", 10) == 12 and curve.epochs("encoder", 240) == 2
+    assert curve.epochs("encoder", 10) == 7 and curve.epochs("encoder", 240) == 2
     assert (curve.leaves(10), curve.leaves(240)) == (200, 1000)
 
 

@@ -10,13 +10,15 @@ analysis of the reference) is a query, and the names said in it are the right an
 catalogue is the whole list. Compared are a lookup of names that stand letter by letter in the best
 text, the search over the best text, over the N best, and with a second pass of the recogniser.
 Typed queries: names in carrier phrases, with errors drawn from those that the recogniser made in
-the real speech. Times are processor time of one thread.
+the real speech; with ``--texts``, sentences of these texts in which names of the list are said,
+with the same errors. Times are processor time of one thread.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import lzma
 import os
 import random
 import re
@@ -130,7 +132,7 @@ def real_speech(args: argparse.Namespace, names: list[str], index: Index) -> dic
     noise = Noise()
     for reference, result in zip(references, results, strict=True):
         noise.count(reference, result.text)
-    typed = typed_queries(args, names, index, noise)
+    typed = typed_queries(args, names, index, noise, said)
     return {"speech": table.rows, "typed": typed, "error_rate": noise.rate}
 
 
@@ -159,18 +161,47 @@ def _fitting(names: Sequence[str], count: int) -> list[str]:
 
 
 def typed_queries(
-    args: argparse.Namespace, names: list[str], index: Index, noise: Noise
+    args: argparse.Namespace, names: list[str], index: Index, noise: Noise, said: NamesSaid
 ) -> list[dict[str, Any]]:
-    """Recall of names in carrier phrases, as they are and with a recogniser's errors."""
+    """Names in carrier phrases, and sentences that people wrote, with a recogniser's errors."""
     rng = random.Random(args.seed)
     chosen = rng.choices([name for name in names if len(name) > 1], k=args.typed)
-    clean = [rng.choice(CARRIERS).format(name) for name in chosen]
-    listed, searcher = set(names), Searcher(index)
+    carried = [rng.choice(CARRIERS).format(name) for name in chosen]
+    found, searcher = set(names), Searcher(index)
+    rows = _with_errors("typed", carried, [[n] for n in chosen], found, searcher, noise, rng)
+    for path in args.texts:
+        texts, targets = sentences(path, said, args.typed, args.seed)
+        rows += _with_errors(path.name, texts, targets, found, searcher, noise, rng)
+    return rows
+
+
+def sentences(
+    path: Path, said: NamesSaid, count: int, seed: int
+) -> tuple[list[str], list[list[str]]]:
+    """So many lines of a text in which names of the list are said, and these names."""
+    with lzma.open(path, "rt", encoding="utf-8") as file:
+        lines = list(dict.fromkeys(line.rstrip("\n").split("\t")[-1] for line in file))
+    random.Random(seed).shuffle(lines)
+    texts, targets = [], []
+    for line in lines:
+        text = scoring_text(to_spoken(line))
+        if names := said.of(text):
+            texts.append(text)
+            targets.append(names)
+            if len(texts) == count:
+                break
+    return texts, targets
+
+
+def _with_errors(
+    what: str, clean: Sequence[str], targets: list[list[str]], listed: set[str],
+    searcher: Searcher, noise: Noise, rng: random.Random,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Recall in texts as they are, and with half and all of the recogniser's errors."""
     rows = []
     for scale in (0.0, 0.5, 1.0):
         queries = [noise.applied(text, rng, scale) for text in clean] if scale else clean
-        table = Table(f"typed, {scale * noise.rate:.1%} errors a syllable",
-                      [[name] for name in chosen])  # fmt: skip
+        table = Table(f"{what}, {scale * noise.rate:.1%} errors a syllable", targets)
         table.measure("lookup", lambda text: looked_up(listed, text), queries)
         found: list[SearchResult] = []
 
@@ -270,6 +301,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--popular", type=int, default=0, metavar="N",
                         help="also one pass with N random names as user words")
     parser.add_argument("--typed", type=int, default=1000, help="typed queries (default: 1000)")
+    parser.add_argument("--texts", nargs="+", type=Path, default=[], metavar="FILE",
+                        help="also sentences of texts (.xz, one a line), as many of each")
     parser.add_argument("--scale", type=int, metavar="N", help="measure a catalogue of N entries")
     parser.add_argument("--query", type=Path, help="only measure times of queries of this index")
     parser.add_argument("--folder", type=Path, default=Path("build/search"), help="for indexes")
