@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from asr.errors import AudioError, UsageError
-from asr.sound_file import RawFormat, Sound, Source, open_sound
+from asr.sound_file import MAX_CHANNELS, RawFormat, Sound, Source, open_sound
 
 __all__ = ["Audio", "AudioInfo", "RawFormat", "Source", "audio_info", "from_array", "iter_blocks",
            "load_audio"]
@@ -142,6 +142,9 @@ def from_array(samples: np.ndarray, rate: int, sample_rate: int = SAMPLE_RATE) -
     array = np.asarray(samples)
     if array.ndim not in (1, 2) or 0 in array.shape[1:]:
         raise UsageError(f"samples must be [N] or [N, channels], not of shape {array.shape}")
+    if array.ndim == 2 and array.shape[1] > MAX_CHANNELS:
+        raise UsageError(f"samples must be [N, channels], and {array.shape} would be"
+                         f" {array.shape[1]} channels: transpose them")
     if array.dtype.kind == "i":
         array = array.astype(np.float32) / np.float32(-float(np.iinfo(array.dtype).min))
     elif array.dtype.kind == "f":

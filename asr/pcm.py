@@ -1,16 +1,23 @@
-"""Raw 16-bit PCM that comes piece by piece, as samples at a model's rate."""
+"""16-bit PCM that comes piece by piece, as samples at a model's rate."""
 
 from __future__ import annotations
+
+import struct
+from typing import BinaryIO
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from asr.errors import UsageError
+from asr.errors import AudioError, UsageError
 
 SAMPLE_RATES = (1_000, 384_000)
 """Hz; nothing is recorded at others."""
 _FULL_SCALE = np.float32(1.0 / 32768.0)
+_WAV_PCM = (1, 0xFFFE)
+"""Formats of a wav's samples: plain, and with a longer header that says the same."""
+_WAV_CHUNK_BYTES = 1 << 20
+"""Chunks before the sound, as tags are, are shorter."""
 
 
 class PcmDecoder:
@@ -64,3 +71,26 @@ class PcmDecoder:
     def _within(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Loud sound may overshoot where it is resampled."""
         return np.clip(samples, -1.0, 1.0)
+
+
+def read_wav_header(pipe: BinaryIO) -> int:
+    """Read a wav from behind its first four bytes (RIFF) to where its samples begin; their rate.
+
+    Raises:
+        AudioError: it is damaged, or the samples are not 16-bit PCM of one channel.
+    """
+    rate = None
+    pipe.read(8)
+    while len(head := pipe.read(8)) == 8:
+        name, size = struct.unpack("<4sI", head)
+        if name == b"data" and rate is not None:
+            return rate
+        if size > _WAV_CHUNK_BYTES:
+            break
+        body = pipe.read(size + size % 2)
+        if name == b"fmt " and len(body) >= 16:
+            kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
+            if kind not in _WAV_PCM or channels != 1 or bits != 16:
+                raise AudioError(f"standard input is a wav of {channels} channels and {bits} bits:"
+                                 " it must be 16-bit PCM of one channel, or a file that is named")
+    raise AudioError("standard input is a wav whose header is damaged or cut off")

@@ -309,9 +309,10 @@ def read_pairs(reference: str | Path, hypothesis: str | Path) -> TextPairs:
     strays = sorted(refs.texts.keys() ^ hyps.texts.keys())
     if strays:
         what = "ids" if refs.has_ids else "line numbers"
+        only = reference if strays[0] in refs.texts else hypothesis
         raise DataError(
             f"{reference} and {hypothesis} differ in {len(strays)} {what} "
-            f"(first: {strays[0]}): each utterance must be in both."
+            f"(first: {strays[0]}, which only {only} has): each utterance must be in both."
         )
     names = list(refs.texts)
     return TextPairs(names, list(refs.texts.values()), [hyps.texts[name] for name in names])

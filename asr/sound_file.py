@@ -38,6 +38,8 @@ MAX_SPOOL_BYTES = 16 << 30
 SAMPLE_RATES = (1_000, 768_000)
 """Rates outside this range are taken for a damaged header."""
 MAX_CHANNELS = 1024
+RAW_SUFFIXES = (".raw", ".pcm")
+"""What files of headerless PCM are called."""
 
 _UNKNOWN_FRAMES = 1 << 62
 _RAW_ENCODINGS = {
@@ -235,6 +237,11 @@ def _open_sndfile(
     import soundfile
 
     options: dict[str, Any] = {}
+    if raw is None and name.lower().endswith(RAW_SUFFIXES):
+        file.seek(0)
+        if file.read(1) == b"\xff":  # a sample of -1, which libsndfile takes for a frame of mp3
+            return None
+        file.seek(0)
     if raw is not None:
         options = {"format": "RAW", "subtype": raw.subtype, "endian": raw.endian,
                    "samplerate": raw.sample_rate, "channels": raw.channels}

@@ -47,6 +47,9 @@ class Stream:
         """
         if self._finished:
             raise UsageError("this stream is finished; begin another with model.stream()")
+        if isinstance(samples, (bytes, bytearray, memoryview)):
+            raise UsageError("a stream takes float32 samples; 16-bit PCM becomes them by"
+                             " np.frombuffer(pcm, '<i2').astype(np.float32) / 32768")
         block = np.asarray(samples)
         if block.ndim != 1 or block.dtype != np.float32:
             raise UsageError(

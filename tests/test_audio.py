@@ -138,6 +138,9 @@ def test_raw_layout_is_never_guessed(tmp_path):
     path.write_bytes(tone(0.5, 8000).tobytes()[:-1])
     with pytest.raises(AudioError, match="raw format"):
         load_audio(path)
+    path.with_suffix(".pcm").write_bytes(b"\xff\xff" * 8000)  # which begins as mp3 does
+    with pytest.raises(AudioError, match="raw format"):
+        load_audio(path.with_suffix(".pcm"))
     with pytest.raises(AudioError, match="whole number of 4-byte frames"):
         load_audio(path, raw=RawFormat(8000, "f32"))
     vox = tmp_path / "a.vox"  # an extension from which libsndfile would guess 8 kHz ADPCM
@@ -346,6 +349,8 @@ def test_from_array():
     for bad in [np.zeros((1, 2, 3)), np.array(["a"]), np.float32(0.0)]:
         with pytest.raises(UsageError):
             from_array(bad, 16000)
+    with pytest.raises(UsageError, match="transpose"):  # channels first, as torchaudio has them
+        from_array(np.zeros((2, 16000), np.float32), 16000)
     with pytest.raises(AudioError, match="NaN"):
         from_array(np.array([0.0, np.nan]), 16000)
 

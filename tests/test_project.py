@@ -144,11 +144,15 @@ def test_readmes_have_the_same_sections():
 def test_installing_forgets_what_other_source_trees_installed(tmp_path):
     """One environment, two clones: the first must not believe that it is still installed there."""
     (tmp_path / ".malsori-installed-test").write_text("of another tree\n")
+    record = tmp_path / "lib/python3.11/site-packages/malsori-0.1.0.dist-info/direct_url.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"dir_info": {"editable": true}, "url": "file:///another/tree"}')
     script = ". tools/environment.sh; python() { echo installed; }; use_environment"
     command = ["bash", "-c", f"set -euo pipefail; {script}; {script} test; {script}"]
     environment = {**os.environ, "VIRTUAL_ENV": str(tmp_path)}
     said = subprocess.run(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE,
                           check=True).stdout
     assert said.count("\ninstalled") == 2  # without extras and with them, and the third is known
-    stamps = [path.read_text() for path in sorted(tmp_path.iterdir())]
+    assert "the place of the source tree in /another/tree\n" in said
+    stamps = [path.read_text() for path in sorted(tmp_path.glob(".malsori-*"))]
     assert len(stamps) == 2 and stamps[0] == stamps[1]

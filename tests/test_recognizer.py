@@ -129,6 +129,8 @@ def test_senseless_calls_are_refused(model: Model, sample: Path) -> None:
             model.stream().accept(wrong.astype(np.float32))
     with pytest.raises(UsageError, match="float32"):
         model.stream().accept(np.zeros(1600))
+    with pytest.raises(UsageError, match="frombuffer"):  # as Vosk's recogniser takes it
+        model.stream().accept(bytes(3200))  # type: ignore[arg-type]
     with pytest.raises(AsrError, match="no such model"):
         load("nothing-of-that-name")
     with pytest.raises(UsageError, match="device"):

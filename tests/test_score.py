@@ -131,7 +131,7 @@ def test_plain_lines_are_matched_by_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ref", "hyp", "message"),
     [
-        ("u1 가\nu2 나\n", "u1 가\nu3 나\n", "differ in 2 ids .first: u2"),
+        ("u1 가\nu2 나\n", "u1 가\nu3 나\n", "differ in 2 ids .first: u2, which only .*ref"),
         ("가\n나\n", "가\n", "differ in 1 line numbers"),
         ("u1 가\n", "가\n", "hyp has no utterance ids"),
         ("가\n", "u1 가\n", "ref has no utterance ids"),

@@ -17,10 +17,22 @@ use_environment() {
     wanted=$(cat setup.cfg pyproject.toml <(pwd) | sha256sum)
     if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
         echo "Installing Malsori and its requirements${extras:+ ($extras)} in $VIRTUAL_ENV"
+        tell_replaced
         python -m pip install --quiet --disable-pip-version-check -e ".${extras:+[$extras]}"
         remove_leftovers
         forget_others "$wanted"
         echo "$wanted" > "$stamp"
+    fi
+}
+
+# Says which other source tree the environment runs until now: whoever works there should know.
+tell_replaced() {
+    local other
+    other=$(sed -n 's|.*"url": "file://\([^"]*\)".*|\1|p' \
+        "$VIRTUAL_ENV"/lib/python3*/site-packages/malsori-*.dist-info/direct_url.json \
+        2>/dev/null || true)
+    if [ -n "$other" ] && [ "$other" != "$PWD" ]; then
+        echo "It takes the place of the source tree in $other"
     fi
 }
 

@@ -31,7 +31,7 @@ BLOCK = 0.1
 DESCRIPTION = """\
 Recognise speech while it is spoken: what is being said is shown on a terminal and may still
 change; a line is printed when the speaker pauses. A microphone's sound comes by standard input as
-raw 16-bit PCM of one channel, for instance: arecord -q -f S16_LE -r 16000 -t raw | asr live -
+16-bit PCM of one channel, raw or wav, for instance: arecord -q -f S16_LE -r 16000 | asr live -
 Ctrl-C ends it and prints what was not finished.
 """
 
@@ -41,7 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("live", help="captions of speech while it is spoken",
                                    description=DESCRIPTION)  # fmt: skip
     parser.add_argument("input", metavar="FILE", nargs="?", default=STDIN,
-                        help="a sound file, or - for raw PCM on standard input (default)")
+                        help="a sound file, or - for PCM on standard input (default)")
     parser.add_argument("--rate", type=int, default=16000, metavar="HZ",
                         help="sample rate of standard input (default: %(default)s)")
     parser.add_argument("-m", "--model", default="ko",
@@ -121,15 +121,22 @@ def _blocks(source: str, rate: int, wanted: int) -> Iterator[NDArray[np.float32]
                 f" standard input: asr live - --rate HZ < {source}"
             ) from error
         return
-    from asr.pcm import PcmDecoder
+    from asr.pcm import PcmDecoder, read_wav_header
 
     decoder = PcmDecoder(rate, wanted)
-    pipe: Any = sys.stdin.buffer  # read1 gives what is there, and does not wait for more
-    while data := pipe.read1(round(BLOCK * rate) * 2):
+    pipe: Any = sys.stdin.buffer
+    begun = pipe.read(4)
+    if not begun:
+        raise AudioError("standard input is empty: no sound came from the command before")
+    if begun == b"RIFF":  # what arecord writes without -t raw
+        begun, rate = b"", read_wav_header(pipe)
+        decoder = PcmDecoder(rate, wanted)
+    yield decoder.accept(begun)
+    while data := pipe.read1(round(BLOCK * rate) * 2):  # what is there, without waiting for more
         yield decoder.accept(data)
     yield decoder.finish()
     if decoder.broken_off:
-        raise AudioError("standard input ended within a sample: it must be raw 16-bit PCM")
+        raise AudioError("standard input ended within a sample: it must be 16-bit PCM")
 
 
 def _tell(stream: Stream, told: int, args: argparse.Namespace, screen: _Screen) -> int:

@@ -7,11 +7,12 @@ answers at once. Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 inte
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 from asr import __version__
@@ -125,8 +126,10 @@ def _set_up_output(debug: bool) -> None:
 
 def _guarded(module: ModuleType, args: argparse.Namespace) -> int:
     """Run a subcommand; whatever it raises becomes one line and an exit code."""
+    swallowed: list[BaseException | None] = []
     try:
-        code: int = module.run(args)
+        with _swallowed_interrupts(swallowed):
+            code: int = module.run(args)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -139,5 +142,29 @@ def _guarded(module: ModuleType, args: argparse.Namespace) -> int:
     except Exception as error:
         if args.debug:
             raise
+        if swallowed:
+            report("interrupted")
+            return INTERRUPTED
         report(describe(error))
         return 2 if isinstance(error, UsageError) else 1
+
+
+@contextlib.contextmanager
+def _swallowed_interrupts(found: list[BaseException | None]) -> Iterator[None]:
+    """Gather interrupts that Python can only print: Ctrl-C in a callback of a compiler in C.
+
+    What was being compiled is then missing, and using it fails.
+    """
+    before = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            found.append(unraisable.exc_value)
+        else:
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before

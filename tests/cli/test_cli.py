@@ -1,5 +1,6 @@
 """The `asr` command: lazy start, exit codes, one line an error; its smaller subcommands."""
 
+import ctypes
 import io
 import json
 import os
@@ -106,6 +107,22 @@ def test_errors_become_one_line(error, code, line, monkeypatch, capsys):
         for arguments in [["--debug", "info"], ["info", "--debug"]]:
             with pytest.raises(type(error)):
                 main(arguments)
+
+
+def test_an_interrupt_that_a_callback_swallows_is_told_as_one(monkeypatch, capsys):
+    """Ctrl-C while numba compiles: Python prints it, and the function is missing afterwards."""
+
+    def run(args):
+        @ctypes.CFUNCTYPE(None)
+        def callback():
+            raise KeyboardInterrupt
+
+        callback()
+        raise RuntimeError("no compiled object yet")
+
+    monkeypatch.setattr("asr.cli.info.run", run)
+    assert main(["info"]) == 130
+    assert capsys.readouterr().err == "asr: error: interrupted\n"
 
 
 def test_a_reader_that_leaves_is_no_error():

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 import soxr
 
 from asr import load_audio
@@ -27,6 +28,13 @@ def pcm(rate: int = 16000) -> bytes:
     return (np.clip(sound, -1, 1) * 32767).astype("<i2").tobytes()
 
 
+def wav(rate: int, subtype: str, channels: int = 1) -> bytes:
+    file = io.BytesIO()
+    samples = np.frombuffer(pcm(rate), "<i2")
+    soundfile.write(file, np.stack([samples] * channels, 1), rate, subtype, format="WAV")
+    return file.getvalue()
+
+
 def feed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(data))))
 
@@ -38,6 +46,21 @@ def test_a_microphones_pcm(korean_model, monkeypatch, capsys) -> None:
         assert main(["live", "-", "--rate", str(rate), "--model", str(korean_model)]) == 0
         lines.append(capsys.readouterr().out.splitlines())
     assert len(lines[0]) == len(lines[1]) == 2 and all(lines[0])
+
+
+def test_a_wav_says_its_rate(korean_model, monkeypatch, capsys) -> None:
+    """As arecord pipes it without -t raw; what is not 16-bit PCM of one channel is refused."""
+    lines = []
+    for data in (pcm(), wav(48000, "PCM_16"), wav(48000, "PCM_16", 2), wav(16000, "FLOAT"),
+                 wav(16000, "PCM_16")[:30], b""):
+        feed(monkeypatch, data)
+        code = main(["live", "-", "--model", str(korean_model)])
+        told = capsys.readouterr()
+        assert code == (1 if told.err else 0)
+        lines.append(told.err or told.out)
+    assert lines[0] and lines[1] == lines[0]
+    assert "2 channels and 16 bits" in lines[2] and "1 channels and 32 bits" in lines[3]
+    assert "cut off" in lines[4] and "is empty" in lines[5]
 
 
 def test_json_tells_partials_and_times(korean_model, capsys) -> None:

@@ -188,7 +188,10 @@ def test_debug_shows_the_traceback_of_a_bad_file(counting, sounds, capsys):
 
 def test_folder_without_sound(counting, tmp_path, capsys):
     assert main(["transcribe", str(tmp_path)]) == 1
-    assert "no sound file in this folder" in capsys.readouterr().err
+    assert "no sound file in this folder\n" in capsys.readouterr().err
+    (tmp_path / "KsponSpeech_000001.pcm").write_bytes(bytes(32_000))
+    assert main(["transcribe", str(tmp_path)]) == 1
+    assert "KsponSpeech_000001.pcm give --raw RATE" in capsys.readouterr().err
 
 
 def test_odd_file_names(counting, sounds, tmp_path):
