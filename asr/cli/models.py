@@ -46,8 +46,17 @@ def load_model(
     if jobs is not None:
         import torch
 
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+        torch.set_num_threads(max(1, _threads() // jobs))
     return load(path, device=device, precision=precision)
+
+
+def _threads() -> int:
+    """That the user allows, or a processor each: threads that outnumber those wait by spinning."""
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    if allowed.isdecimal():
+        return int(allowed)
+    ours = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(ours(0)) if ours else os.cpu_count() or 1
 
 
 def load_followed(

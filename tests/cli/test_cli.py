@@ -125,6 +125,21 @@ def test_an_interrupt_that_a_callback_swallows_is_told_as_one(monkeypatch, capsy
     assert capsys.readouterr().err == "asr: error: interrupted\n"
 
 
+def test_jobs_share_the_threads_that_the_user_allows(monkeypatch):
+    import torch
+
+    from asr.cli import models
+
+    chosen = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.setattr(models, "model_path", lambda name: name)
+    monkeypatch.setattr("asr.recognizer.load", lambda path, **options: path)
+    for allowed, jobs in (("6", 2), ("1", 2), ("3", 5), ("", 1)):
+        monkeypatch.setenv("OMP_NUM_THREADS", allowed)
+        models.load_model("any", jobs=jobs)
+    assert chosen == [3, 1, 1, len(os.sched_getaffinity(0))]
+
+
 def test_a_reader_that_leaves_is_no_error():
     """As in `asr info | true`: no traceback and no message."""
     script = f"{sys.executable} -m asr info --json {'data/samples/*.flac ' * 40} | head -c 10"
