@@ -112,6 +112,9 @@ class Model:
             scorer, decoder, config, rescoring, confidence, Shared(decoder), reject=reject
         )
 
+    def __repr__(self) -> str:
+        return f"<asr.Model {self.name}: {self.language}, {self.sample_rate} Hz, {self.licence}>"
+
     @property
     def scorer(self) -> AcousticScorer:
         """From samples to acoustic scores."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from asr.errors import DataError
 from asr.hangul.jamo import to_jamo
 from asr.hangul.normalize import scoring_text
+from asr.sound_names import RAW_SUFFIXES, SOUND_SUFFIXES
 
 if TYPE_CHECKING:
     import jiwer
@@ -253,6 +254,15 @@ class TextTable:
     texts: dict[str, str]
     has_ids: bool
 
+    def without_suffixes(self) -> TextTable:
+        """With ids that are names of sound files as `asr transcribe` has them: a for a.flac."""
+        known = SOUND_SUFFIXES.union(RAW_SUFFIXES)
+        texts = {}
+        for name, text in self.texts.items():
+            suffix = PurePath(name).suffix
+            texts[name.removesuffix(suffix) if suffix.lower() in known else name] = text
+        return TextTable(texts, self.has_ids) if len(texts) == len(self.texts) else self
+
 
 def read_text_table(path: str | Path) -> TextTable:
     """Read Kaldi's ``text`` format (``<id> <text>`` a line) or plain lines, one text a line.
@@ -300,6 +310,7 @@ class TextPairs:
 def read_pairs(reference: str | Path, hypothesis: str | Path) -> TextPairs:
     """Read two files of `read_text_table` and match their utterances by id or by line number.
 
+    Ids that are names of sound files match those without the suffix (a.flac, a).
     Raises DataError as `read_text_table` does, and when the utterances differ.
     """
     refs, hyps = read_text_table(reference), read_text_table(hypothesis)
@@ -307,6 +318,9 @@ def read_pairs(reference: str | Path, hypothesis: str | Path) -> TextPairs:
         plain = hypothesis if refs.has_ids else reference
         raise DataError(f"{plain} has no utterance ids but the other file does: use one format.")
     strays = sorted(refs.texts.keys() ^ hyps.texts.keys())
+    if strays and refs.has_ids:
+        refs, hyps = refs.without_suffixes(), hyps.without_suffixes()
+        strays = sorted(refs.texts.keys() ^ hyps.texts.keys())
     if strays:
         what = "ids" if refs.has_ids else "line numbers"
         only = reference if strays[0] in refs.texts else hypothesis

@@ -24,6 +24,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 from asr.errors import AudioError, UnknownFormatError, UsageError
+from asr.sound_names import RAW_SUFFIXES
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +39,6 @@ MAX_SPOOL_BYTES = 16 << 30
 SAMPLE_RATES = (1_000, 768_000)
 """Rates outside this range are taken for a damaged header."""
 MAX_CHANNELS = 1024
-RAW_SUFFIXES = (".raw", ".pcm")
-"""What files of headerless PCM are called."""
 
 _UNKNOWN_FRAMES = 1 << 62
 _RAW_ENCODINGS = {

@@ -116,6 +116,10 @@ def test_pauses_around_speech_change_little(model: Model, sample: Path) -> None:
     assert padded.words[0].start > 11.5
 
 
+def test_it_says_what_it_is(model: Model) -> None:
+    assert repr(model).startswith("<asr.Model ko-kaldi: ko, 16000 Hz, ")
+
+
 def test_senseless_calls_are_refused(model: Model, sample: Path) -> None:
     samples = np.zeros(1600, np.float32)
     with pytest.raises(UsageError, match="sample_rate=16000"):

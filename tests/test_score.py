@@ -119,6 +119,16 @@ def test_tables_are_matched_by_id(tmp_path: Path) -> None:
     assert score_files(ref, hyp).cer.edits == 1
 
 
+def test_names_of_sounds_match_those_without_their_suffix(tmp_path: Path) -> None:
+    """As in the table of the shipped samples, and what `asr transcribe` prints of them."""
+    ref = _write(tmp_path, "ref", "a.flac 가\nb.1 나\n")
+    hyp = _write(tmp_path, "hyp", "a 가\nb.1 나\n")
+    assert score_files(ref, hyp).cer.edits == 0
+    two = _write(tmp_path, "two", "a.flac 가\na.wav 나\n")  # which would be one
+    with pytest.raises(DataError, match="differ in 4 ids"):
+        score_files(two, hyp)
+
+
 def test_plain_lines_are_matched_by_number(tmp_path: Path) -> None:
     ref = _write(tmp_path, "ref", "가 나\nTV 보자\n다\n")
     hyp = _write(tmp_path, "hyp", "가 나\n\n다 라")

@@ -90,5 +90,4 @@ def _short(item: Any) -> str:
     if (isinstance(item, list) and len(item) > 12) or isinstance(item, dict):
         return f"({len(item)} values)"
     text = item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
-    text = " ".join(text.split())
-    return text if len(text) <= 200 else text[:199] + "…"
+    return " ".join(text.split())  # whole: an attribution that is cut off is none

@@ -11,15 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from asr.errors import AudioError, DataError, UsageError
+from asr.sound_names import RAW_SUFFIXES, SOUND_SUFFIXES
 
 logger = logging.getLogger("asr.inputs")
 
 STDIN = "-"
-SOUND_SUFFIXES = frozenset({
-    ".aac", ".aif", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".mkv", ".mp3", ".mp4",
-    ".oga", ".ogg", ".opus", ".wav", ".weba", ".webm", ".wma",
-})
-"""What is taken from a folder. A file that is named itself may have any name."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +53,6 @@ def expand(arguments: Sequence[str], *, raw: bool) -> tuple[list[Input], list[Au
         raise UsageError("the name of an input is empty")
     if arguments.count(STDIN) > 1:
         raise UsageError("standard input (-) can be given only once")
-    from asr.sound_file import RAW_SUFFIXES
-
     suffixes = SOUND_SUFFIXES.union(RAW_SUFFIXES) if raw else SOUND_SUFFIXES
     inputs: list[Input] = []
     errors: list[AudioError] = []
@@ -80,8 +74,6 @@ def _expand_one(argument: str, suffixes: frozenset[str]) -> list[Input]:
         os.listdir(path)  # rglob passes over a folder that may not be read
         found = _sounds_below(path, suffixes)
         if not found:
-            from asr.sound_file import RAW_SUFFIXES
-
             headerless = _sounds_below(path, frozenset(RAW_SUFFIXES))
             hint = f"; for {headerless[0].name} give --raw RATE[:ENCODING]" if headerless else ""
             raise AudioError(f"{argument}: no sound file in this folder{hint}")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import importlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 
 from asr import __version__
@@ -65,15 +66,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = next((word for word in arguments if not word.startswith("-")), None)
     module = importlib.import_module(COMMANDS[name][0]) if name in COMMANDS else None
     parser, subparsers = _build_parser(name, module)
+    if name is not None and module is None:
+        parser.error(f"there is no command {name}{_meant(name, COMMANDS)} (asr --help lists them)")
     args, unknown = parser.parse_known_args(arguments)
     if unknown:  # told with the usage of the subcommand, which argparse itself does not know of
         chosen = subparsers.get(name or "", parser)
-        chosen.error(f"unrecognized arguments: {' '.join(unknown)}")
+        options = [word for action in chosen._actions for word in action.option_strings]
+        chosen.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown[0], options)}")
     if module is None:
         parser.print_help(sys.stderr)
         return 2
     _set_up_output(args.debug)
     return _guarded(module, args)
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """What was probably meant by a word that is not known, as a question."""
+    close = difflib.get_close_matches(word.split("=")[0], known, 1)
+    return f": did you mean {close[0]}?" if close else ""
 
 
 def _build_parser(

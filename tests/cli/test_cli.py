@@ -125,6 +125,18 @@ def test_an_interrupt_that_a_callback_swallows_is_told_as_one(monkeypatch, capsy
     assert capsys.readouterr().err == "asr: error: interrupted\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["transcirbe", "a.wav"], "did you mean transcribe?"), (["qqq"], "no command qqq (asr --help"),
+     (["info", "--jsno"], "did you mean --json?"), (["info", "--qqq"], "--qqq\n")],
+)  # fmt: skip
+def test_a_slip_is_told_with_what_was_meant(words, meant, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2
+    assert meant in capsys.readouterr().err
+
+
 def test_jobs_share_the_threads_that_the_user_allows(monkeypatch):
     import torch
 
