@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from typing import BinaryIO
 
 import numpy as np
@@ -18,6 +19,8 @@ _WAV_PCM = (1, 0xFFFE)
 """Formats of a wav's samples: plain, and with a longer header that says the same."""
 _WAV_CHUNK_BYTES = 1 << 20
 """Chunks before the sound, as tags are, are shorter."""
+_WAV_STREAMED = 0x7FFF0000
+"""Bytes of sound that a header promises, or more, or none, where its writer did not know."""
 
 
 class PcmDecoder:
@@ -73,8 +76,12 @@ class PcmDecoder:
         return np.clip(samples, -1.0, 1.0)
 
 
-def read_wav_header(pipe: BinaryIO) -> int:
-    """Read a wav from behind its first four bytes (RIFF) to where its samples begin; their rate.
+def read_wav_header(pipe: BinaryIO) -> tuple[int, int]:
+    """Read a wav from behind its first four bytes (RIFF) to where its samples begin.
+
+    Returns:
+        Their rate, and how many bytes they are (tags may follow): sys.maxsize where that is not
+        known, as of a stream.
 
     Raises:
         AudioError: it is damaged, or the samples are not 16-bit PCM of one channel.
@@ -84,7 +91,7 @@ def read_wav_header(pipe: BinaryIO) -> int:
     while len(head := pipe.read(8)) == 8:
         name, size = struct.unpack("<4sI", head)
         if name == b"data" and rate is not None:
-            return rate
+            return rate, size if 0 < size < _WAV_STREAMED else sys.maxsize
         if size > _WAV_CHUNK_BYTES:
             break
         body = pipe.read(size + size % 2)

@@ -123,16 +123,19 @@ def _blocks(source: str, rate: int, wanted: int) -> Iterator[NDArray[np.float32]
         return
     from asr.pcm import PcmDecoder, read_wav_header
 
-    decoder = PcmDecoder(rate, wanted)
+    decoder = PcmDecoder(rate, wanted)  # refuses a wrong rate before any sound is there
     pipe: Any = sys.stdin.buffer
     begun = pipe.read(4)
     if not begun:
         raise AudioError("standard input is empty: no sound came from the command before")
+    left = sys.maxsize
     if begun == b"RIFF":  # what arecord writes without -t raw
-        begun, rate = b"", read_wav_header(pipe)
+        begun, (rate, left) = b"", read_wav_header(pipe)
         decoder = PcmDecoder(rate, wanted)
+    size = round(BLOCK * rate) * 2
     yield decoder.accept(begun)
-    while data := pipe.read1(round(BLOCK * rate) * 2):  # what is there, without waiting for more
+    while data := pipe.read1(min(size, left)):  # what is there, without waiting for more
+        left -= len(data)
         yield decoder.accept(data)
     yield decoder.finish()
     if decoder.broken_off:
