@@ -66,13 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = next((word for word in arguments if not word.startswith("-")), None)
     module = importlib.import_module(COMMANDS[name][0]) if name in COMMANDS else None
     parser, subparsers = _build_parser(name, module)
-    if name is not None and module is None:
-        parser.error(f"there is no command {name}{_meant(name, COMMANDS)} (asr --help lists them)")
+    _check_beginning(parser, arguments, name)
     args, unknown = parser.parse_known_args(arguments)
     if unknown:  # told with the usage of the subcommand, which argparse itself does not know of
         chosen = subparsers.get(name or "", parser)
-        options = [word for action in chosen._actions for word in action.option_strings]
-        chosen.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown[0], options)}")
+        meant = _meant(unknown[0], _options(chosen))
+        chosen.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
     if module is None:
         parser.print_help(sys.stderr)
         return 2
@@ -80,10 +79,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _guarded(module, args)
 
 
+def _check_beginning(
+    parser: argparse.ArgumentParser, arguments: Sequence[str], name: str | None
+) -> None:
+    """Refuse options of a command that stand before it, and a command that does not exist.
+
+    What follows such an option may be its value, and would be taken for the command.
+    """
+    known = _options(parser)
+    for word in arguments if name is None else arguments[: arguments.index(name)]:
+        if not any(option.startswith(word.split("=")[0]) for option in known):
+            meant = _meant(word, known) or ": options of a command come after its name"
+            parser.error(f"unrecognized arguments: {word}{meant}")
+    if name is not None and name not in COMMANDS:
+        parser.error(f"there is no command {name}{_meant(name, COMMANDS)} (asr --help lists them)")
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    return [word for action in parser._actions for word in action.option_strings]
+
+
 def _meant(word: str, known: Iterable[str]) -> str:
     """What was probably meant by a word that is not known, as a question."""
-    close = difflib.get_close_matches(word.split("=")[0], known, 1)
-    return f": did you mean {close[0]}?" if close else ""
+    # without dashes, which all options share; and a letter is like any short option
+    names = {one.lstrip("-"): one for one in known if len(one) > 2}
+    close = difflib.get_close_matches(word.split("=")[0].lstrip("-"), names, 1)
+    return f": did you mean {names[close[0]]}?" if close else ""
 
 
 def _build_parser(

@@ -128,7 +128,10 @@ def test_an_interrupt_that_a_callback_swallows_is_told_as_one(monkeypatch, capsy
 @pytest.mark.parametrize(
     ("words", "meant"),
     [(["transcirbe", "a.wav"], "did you mean transcribe?"), (["qqq"], "no command qqq (asr --help"),
-     (["info", "--jsno"], "did you mean --json?"), (["info", "--qqq"], "--qqq\n")],
+     (["info", "--jsno"], "did you mean --json?"), (["info", "--qqq"], "--qqq\n"),
+     (["live", "a.wav", "m"], "arguments: m\n"), (["--vresion"], "did you mean --version?"),
+     (["--model", "ko", "live"], "--model: options of a command come after its name\n"),
+     (["--json", "info"], "--json: options of a command come after its name\n")],
 )  # fmt: skip
 def test_a_slip_is_told_with_what_was_meant(words, meant, capsys):
     with pytest.raises(SystemExit) as stopped:
