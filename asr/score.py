@@ -310,13 +310,15 @@ class TextPairs:
 def read_pairs(reference: str | Path, hypothesis: str | Path) -> TextPairs:
     """Read two files of `read_text_table` and match their utterances by id or by line number.
 
-    Ids that are names of sound files match those without the suffix (a.flac, a).
+    Ids that are names of sound files match those without the suffix (a.flac, a); they are named as
+    in the reference.
     Raises DataError as `read_text_table` does, and when the utterances differ.
     """
     refs, hyps = read_text_table(reference), read_text_table(hypothesis)
     if refs.has_ids != hyps.has_ids:
         plain = hypothesis if refs.has_ids else reference
         raise DataError(f"{plain} has no utterance ids but the other file does: use one format.")
+    names = list(refs.texts)
     strays = sorted(refs.texts.keys() ^ hyps.texts.keys())
     if strays and refs.has_ids:
         refs, hyps = refs.without_suffixes(), hyps.without_suffixes()
@@ -328,8 +330,7 @@ def read_pairs(reference: str | Path, hypothesis: str | Path) -> TextPairs:
             f"{reference} and {hypothesis} differ in {len(strays)} {what} "
             f"(first: {strays[0]}, which only {only} has): each utterance must be in both."
         )
-    names = list(refs.texts)
-    return TextPairs(names, list(refs.texts.values()), [hyps.texts[name] for name in names])
+    return TextPairs(names, list(refs.texts.values()), [hyps.texts[name] for name in refs.texts])
 
 
 def score_files(reference: str | Path, hypothesis: str | Path) -> ScoreReport:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.errors import DataError
-from asr.score import read_text_table, score, score_files
+from asr.score import read_pairs, read_text_table, score, score_files
 
 REFS = ["오늘 날씨가 정말 좋네요", "삼십 분 뒤에 만나요", "케이비에스 뉴스입니다"]
 HYPS = ["오늘날씨가 정말 좋내요", "", "케이 비에스 누스 입니다 네"]
@@ -124,6 +124,9 @@ def test_names_of_sounds_match_those_without_their_suffix(tmp_path: Path) -> Non
     ref = _write(tmp_path, "ref", "a.flac 가\nb.1 나\n")
     hyp = _write(tmp_path, "hyp", "a 가\nb.1 나\n")
     assert score_files(ref, hyp).cer.edits == 0
+    same = _write(tmp_path, "same", "a.flac 가\nb.1 다\n")
+    pairs, others = read_pairs(ref, hyp), read_pairs(ref, same)  # which can be compared
+    assert pairs.names == others.names == ["a.flac", "b.1"] and others.hypotheses == ["가", "다"]
     two = _write(tmp_path, "two", "a.flac 가\na.wav 나\n")  # which would be one
     with pytest.raises(DataError, match="differ in 4 ids"):
         score_files(two, hyp)
