@@ -3,7 +3,9 @@
 import ast
 import configparser
 import importlib.metadata
+import json
 import os
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -156,3 +158,20 @@ def test_installing_forgets_what_other_source_trees_installed(tmp_path):
     assert "the place of the source tree in /another/tree\n" in said
     stamps = [path.read_text() for path in sorted(tmp_path.glob(".malsori-*"))]
     assert len(stamps) == 2 and stamps[0] == stamps[1]
+
+
+def test_an_installation_from_the_same_source_tree_replaces_none(tmp_path):
+    """Whatever the letters of its path, which pip writes as a URL, and whichever link led there."""
+    tree, link = tmp_path / "말 소리", tmp_path / "link"
+    tree.mkdir()
+    link.symlink_to(tree)
+    record = tmp_path / "lib/python3.11/site-packages/malsori-0.1.0.dist-info/direct_url.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"dir_info": {"editable": True}, "url": tree.as_uri()}))
+    script = f"set -euo pipefail; . {shlex.quote(str(ROOT))}/tools/environment.sh; tell_replaced"
+    environment = {**os.environ, "VIRTUAL_ENV": str(tmp_path)}
+    for folder, told in [(tree, ""), (link, ""), (tmp_path, f"source tree in {tree}\n")]:
+        command = ["bash", "-c", f"cd {shlex.quote(str(folder))}; {script}"]
+        said = subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE,
+                              check=True).stdout
+        assert said.endswith(told) and bool(said) == bool(told)

@@ -28,10 +28,11 @@ use_environment() {
 # Says which other source tree the environment runs until now: whoever works there should know.
 tell_replaced() {
     local other
-    other=$(sed -n 's|.*"url": "file://\([^"]*\)".*|\1|p' \
+    other=$(sed -n 's|.*"url": *"file://\([^"]*\)".*|\1|p' \
         "$VIRTUAL_ENV"/lib/python3*/site-packages/malsori-*.dist-info/direct_url.json \
         2>/dev/null || true)
-    if [ -n "$other" ] && [ "$other" != "$PWD" ]; then
+    other=$(printf '%b' "${other//%/\\x}")  # of an URL, in which letters like Hangul are %EB%A7%90
+    if [ -n "$other" ] && [ "$other" != "$(pwd -P)" ]; then
         echo "It takes the place of the source tree in $other"
     fi
 }
