@@ -167,11 +167,11 @@ def typed_queries(
     rng = random.Random(args.seed)
     chosen = rng.choices([name for name in names if len(name) > 1], k=args.typed)
     carried = [rng.choice(CARRIERS).format(name) for name in chosen]
-    found, searcher = set(names), Searcher(index)
-    rows = _with_errors("typed", carried, [[n] for n in chosen], found, searcher, noise, rng)
+    listed, searcher = set(names), Searcher(index)
+    rows = _with_errors("typed", carried, [[n] for n in chosen], listed, searcher, noise, rng)
     for path in args.texts:
         texts, targets = sentences(path, said, args.typed, args.seed)
-        rows += _with_errors(path.name, texts, targets, found, searcher, noise, rng)
+        rows += _with_errors(path.name, texts, targets, listed, searcher, noise, rng)
     return rows
 
 
