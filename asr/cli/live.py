@@ -43,7 +43,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("input", metavar="FILE", nargs="?", default=STDIN,
                         help="a sound file, or - for PCM on standard input (default)")
     parser.add_argument("--rate", type=int, default=16000, metavar="HZ",
-                        help="sample rate of standard input (default: %(default)s)")
+                        help="sample rate of raw standard input; a wav says its own (default:"
+                        " %(default)s)")
     parser.add_argument("-m", "--model", default="ko",
                         help="name or folder of a model (default: ko)")
     add_precision(parser)
