@@ -173,6 +173,8 @@ def _as_regular_file(source: Source, stack: contextlib.ExitStack) -> tuple[str, 
         return name, _spool(name, iter([bytes(source)]), stack)
     if isinstance(source, str | os.PathLike):
         if os.fspath(source) == "-":
+            if sys.stdin is None:
+                raise AudioError(f"{name} is closed: pipe sound in, or name a file")
             return name, _spool(name, _chunks(name, sys.stdin.buffer), stack)
         path = Path(source)
         if path.is_dir():

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from asr.result import Segment
     from asr.stream import Stream
 
+COMPRESSED = (b"fLaC", b"OggS", b"RF64", b"\x1aE\xdf\xa3")
+"""First bytes of flac, ogg, large wav and webm, which would be noise as raw PCM."""
 BLOCK = 0.1
 """Seconds of sound taken at once."""
 
@@ -125,10 +127,15 @@ def _blocks(source: str, rate: int, wanted: int) -> Iterator[NDArray[np.float32]
     from asr.pcm import PcmDecoder, read_wav_header
 
     decoder = PcmDecoder(rate, wanted)  # refuses a wrong rate before any sound is there
+    if sys.stdin is None:  # `asr live <&-`
+        raise AudioError("standard input is closed: pipe sound in, or name a file")
     pipe: Any = sys.stdin.buffer
     begun = pipe.read(4)
     if not begun:
         raise AudioError("standard input is empty: no sound came from the command before")
+    if begun in COMPRESSED or begun.startswith(b"ID3"):
+        raise AudioError("standard input is a compressed sound file: name the file, or turn it into"
+                         " PCM on the way (ffmpeg … -f wav -ac 1 -)")
     left = sys.maxsize
     if begun == b"RIFF":  # what arecord writes without -t raw
         begun, (rate, left) = b"", read_wav_header(pipe)

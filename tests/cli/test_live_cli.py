@@ -53,7 +53,7 @@ def test_a_wav_says_its_rate(korean_model, monkeypatch, capsys) -> None:
     lines = []
     tagged = wav(48000, "PCM_16") + b"LIST" + bytes(5)  # no sound: half a sample is left over
     for data in (pcm(), tagged, wav(48000, "PCM_16", 2), wav(16000, "FLOAT"),
-                 wav(16000, "PCM_16")[:30], b""):
+                 wav(16000, "PCM_16")[:30], b"", b"fLaC" + bytes(64)):
         feed(monkeypatch, data)
         code = main(["live", "-", "--model", str(korean_model)])
         told = capsys.readouterr()
@@ -62,6 +62,7 @@ def test_a_wav_says_its_rate(korean_model, monkeypatch, capsys) -> None:
     assert lines[0] and lines[1] == lines[0]
     assert "2 channels and 16 bits" in lines[2] and "1 channels and 32 bits" in lines[3]
     assert "cut off" in lines[4] and "is empty" in lines[5]
+    assert "compressed sound file" in lines[6]
 
 
 def test_json_tells_partials_and_times(korean_model, capsys) -> None:

@@ -313,6 +313,10 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_arguments()
+    for path in args.texts:
+        if not path.is_file() or path.suffix != ".xz":
+            print(f"search.py: {path} is no .xz file of texts", file=sys.stderr)
+            return 2
     try:
         names = read_names(args.names)
         figures: dict[str, Any] = {}
