@@ -23,6 +23,7 @@ from asr.bundle import (
     write_bundle,
 )
 from asr.decoder.config import DecoderConfig
+from asr.decoder.rescoring import RescoringConfig
 from asr.errors import ModelError, UsageError
 from asr.graph.emissions import EmissionModel
 from asr.graph.hcl import HclGraph, compile_hcl
@@ -107,6 +108,7 @@ def rebuild(
     lm: Path | None = None,
     lexicon: Mapping[str, Any] | None = None,
     decoder: Mapping[str, Any] | None = None,
+    rescoring: Mapping[str, Any] | None = None,
     name: str | None = None,
     progress: Progress = silent,
 ) -> None:
@@ -118,6 +120,7 @@ def rebuild(
         lm: a language model of ``asr train-lm`` over any units; None keeps the model's own.
         lexicon: options (of :class:`~asr.graph.lexicon.LexiconConfig`) that change.
         decoder: options (of :class:`~asr.decoder.config.DecoderConfig`) that change.
+        rescoring: options (of :class:`~asr.decoder.rescoring.RescoringConfig`) that change.
         name: of the new model; None keeps the old one.
         progress: told how far it is.
 
@@ -130,6 +133,9 @@ def rebuild(
     sections = bundle.manifest.sections
     config = lexicon_config(bundle, lexicon)
     search = DecoderConfig(**{**sections["decoder"], **(decoder or {})})
+    chosen = sections["rescoring"]
+    if rescoring:
+        chosen = asdict(RescoringConfig(**{**(chosen or {}), **rescoring}))
     emissions = read_emissions(bundle)
     progress(0.2, "reading the language model")
     automaton = load_model(lm) if lm is not None else own_lm(bundle)
@@ -150,6 +156,7 @@ def rebuild(
             "graph": {"lexicon": asdict(config)},
             "lm": automaton.metadata(),
             "decoder": asdict(search),
+            "rescoring": chosen,
         },
     )
     if lm is not None:

@@ -53,6 +53,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                          help="other options of the lexicon, such as silence_cost=1.0")
     options.add_argument("--decoder", nargs="+", default=[], metavar="NAME=VALUE",
                          help="options of the search, such as lm_scale=1.2 beam=13")
+    options.add_argument("--rescoring", nargs="+", default=[], metavar="NAME=VALUE",
+                         help="options of choosing among the N best, such as count=200"
+                         " morph_scale=0.75")
     parser.add_argument("--info", action="store_true", help="print the sizes of what was made,"
                         " or without OUT and --static, of the model")
     parser.add_argument("--force", action="store_true", help="replace what is there")
@@ -64,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("nothing to do: give OUT, --static FILE.fst or --info")
     if args.small_lm is not None and args.static is None:
         raise UsageError("--small-lm is for --static FILE.fst")
-    lexicon, decoder = _changes(args)
+    if args.rescoring and args.out is None:
+        raise UsageError("--rescoring is kept in a model: give OUT")
+    lexicon, decoder, rescoring = _changes(args)
     _check(args)
     from asr.graph_building import rebuild, static_graph
 
@@ -72,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         with shown_progress() as progress:
             rebuild(args.model, args.out, lm=args.lm, lexicon=lexicon, decoder=decoder,
-                    name=args.name, progress=progress)
+                    rescoring=rescoring, name=args.name, progress=progress)
         print(args.out)
     if args.static is not None:
         with shown_progress() as progress:
@@ -89,9 +94,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _changes(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The lexicon's and the search's options that the command line changes."""
+def _changes(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The lexicon's, the search's and the rescoring's options that the command line changes."""
     from asr.decoder.config import DecoderConfig
+    from asr.decoder.rescoring import RescoringConfig
     from asr.graph.lexicon import LexiconConfig
 
     lexicon = _parsed("--lexicon", args.lexicon, LexiconConfig)
@@ -104,7 +110,9 @@ def _changes(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     lexicon.update({name: value for name, (given, value) in switches.items() if given})
     LexiconConfig(**lexicon)  # refuses values without sense before the work begins
     DecoderConfig(**decoder)
-    return lexicon, decoder
+    rescoring = _parsed("--rescoring", args.rescoring, RescoringConfig)
+    RescoringConfig(**rescoring)
+    return lexicon, decoder, rescoring
 
 
 def _parsed(option: str, texts: Sequence[str], config: type) -> dict[str, Any]:

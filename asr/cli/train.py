@@ -69,8 +69,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
                         help="speech that must not be forgotten: weights that do worse on it than"
                              " before are not kept")
     new = parser.add_argument_group("a new network (--system)")
-    new.add_argument("--network", metavar="FILE", type=Path,
-                     help='JSON with its kind and size: {"kind": "tdnnf", "dim": 512, ...}')
+    new.add_argument("--network", metavar="FILE|JSON",
+                     help='its kind and size: {"kind": "tdnnf", "dim": 512, ...}')
     new.add_argument("--leaves", type=int, metavar="N", help="of the context tree at most (1000)")
     new.add_argument("--scale", metavar="X", type=float,
                      help="weight of the model's scores in the search (1; with --encoder or"
@@ -104,8 +104,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--augment", metavar="N", type=int,
                         help="also train on so many copies of each utterance in simulated rooms,"
                              " noise, babble and telephones (0)")
-    parser.add_argument("--augment-options", metavar="FILE", type=Path,
-                        help="JSON with how often and how loud"
+    parser.add_argument("--augment-options", metavar="FILE|JSON",
+                        help="how often and how loud"
                              " (asr.data.conditions.ConditionsConfig)")
     parser.add_argument("--name", metavar="TEXT", help="of the new model")
     add_trainer_options(
@@ -214,16 +214,17 @@ def _encoder(args: argparse.Namespace) -> WhisperEncoder | None:
     return None if args.encoder is None else load_encoder(args.encoder, args.device)
 
 
-def _options(option: str, path: Path | None, such_as: str) -> dict[str, Any]:
-    """The JSON object in the file of an option; nothing if it was not given."""
-    if path is None:
+def _options(option: str, value: str | None, such_as: str) -> dict[str, Any]:
+    """The JSON object that an option is, or that is in its file; nothing if it was not given."""
+    if value is None:
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        inline = value.lstrip().startswith("{")
+        found = json.loads(value if inline else Path(value).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{option} {path} is not JSON ({error})") from error
+        raise UsageError(f"{option} {value} is not JSON ({error})") from error
     if not isinstance(found, dict):
-        raise UsageError(f"{option} {path} is not an object such as {such_as}")
+        raise UsageError(f"{option} {value} is not an object such as {such_as}")
     return found
 
 

@@ -42,6 +42,8 @@ def rebuilt(korean_model: Path, small_lm: Path, tmp_path_factory: pytest.TempPat
         "--no-across-spaces",
         "--decoder",
         "beam=9",
+        "--rescoring",
+        "count=30",
         "--lexicon",
         "silence_cost=1.5",
     ]
@@ -54,6 +56,8 @@ def test_a_model_with_another_lm(rebuilt: Path, korean_model: Path) -> None:
     sections = bundle.manifest.sections
     assert bundle.manifest.name == "작은"
     assert sections["decoder"]["beam"] == 9.0
+    before = old.manifest.sections["rescoring"]
+    assert sections["rescoring"] == {**before, "count": 30} != before
     assert sections["graph"]["lexicon"]["silence_cost"] == 1.5
     assert sections["graph"]["lexicon"]["across_spaces"] is False
     assert bundle.manifest.licence.endswith("language model: CC0-1.0")
@@ -147,6 +151,8 @@ def test_a_damaged_tree_is_refused(
         (["OUT", "--lexicon", "silence_cost=-1"], 2, "silence_cost"),
         (["OUT", "--lexicon", "mergers=maybe"], 2, "mergers"),
         (["OUT", "--decoder", "beam=0"], 2, "beam"),
+        (["OUT", "--rescoring", "count=0"], 2, "count"),
+        (["--info", "--rescoring", "count=9"], 2, "give OUT"),
         (["OUT", "--lm", "no/such.lm"], 1, "no such file"),
         (["/dev/null"], 1, "not a model"),
     ],

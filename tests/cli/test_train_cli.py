@@ -22,6 +22,8 @@ NEW = ["--system", "gmm"]
         (["--init", "ko", "--augment", "-1"], "0 copies or more"),
         (["--init", "ko", "--device", "abacus"], "no such device"),
         ([*NEW, "--network", "nowhere.json"], "is not JSON"),
+        ([*NEW, "--network", '{"kind": tdnnf}'], "is not JSON"),
+        ([*NEW, "--network", '{"kind": "tdnnf"}', "--speeds", "x"], "takes numbers"),
         ([*NEW, "--augment-options", "nowhere.json"], "is not JSON"),
         (["--teacher", "ko", "--teacher-weight", "2"], "within 0 and 1"),
         (["--objective", "ctc", "--smbr", "1"], "--smbr is for LF-MMI"),
