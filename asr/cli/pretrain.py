@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from asr.features import MfccConfig
+    from asr.features.ivector import IvectorConfig, IvectorParams
+    from asr.pretraining.greedy import GreedyConfig
+    from asr.pretraining.masked_training import MaskedConfig
     from asr.progress import Progress
+
+    Extractor = tuple[IvectorParams, IvectorConfig, MfccConfig]
 
 DESCRIPTION = """\
 Pre-train a network on speech without texts. rbm and autoencoder train the hidden layers of a
@@ -112,36 +117,61 @@ def run(args: argparse.Namespace) -> int:
     network = _network(args)
     _check_output(args)
     from asr.acoustic.scorer import torch_device
+    from asr.ivector_model import read_extractor
 
     torch_device(args.device)
     features = mfcc_config(args.mfcc_config)
+    masked = _masked_config(args, features) if args.kind == "masked" else None
+    greedy = None if args.kind == "masked" else _greedy_config(args)
+    extractor = None if args.ivector is None else read_extractor(args.ivector)
     sounds = {sound.id: sound for sound in spoken_sounds(args.data)}
     work = work_folder(args)
     with shown_progress() as progress:
         progress(0.0, f"{len(sounds)} utterances")
-        if args.kind == "masked":
-            _masked(args, sounds, features, network, work, progress)
-        else:
-            _greedy(args, sounds, features, work, progress)
+        if masked is not None:
+            _masked(args, sounds, features, network, masked, extractor, work, progress)
+        elif greedy is not None:
+            _greedy(args, sounds, features, greedy, work, progress)
     shutil.rmtree(work)
     return 0
+
+
+def _greedy_config(args: argparse.Namespace) -> GreedyConfig:
+    from asr.pretraining.greedy import GreedyConfig
+
+    sizes = {name: getattr(args, name) for name in ("layers", "dim", "batch", "epochs")}
+    return replace(GreedyConfig(kind=args.kind, seed=args.seed), **given(sizes))
+
+
+def _masked_config(args: argparse.Namespace, features: MfccConfig) -> MaskedConfig:
+    from asr.pretraining.masked_training import MaskedConfig
+
+    config = MaskedConfig()
+    train = {"epochs": args.epochs, "learning_rate": args.learning_rate, "seed": args.seed}
+    mask = {"start_share": args.mask_share, "span": args.mask_span}
+    return replace(
+        config,
+        mask=replace(config.mask, **given(mask)),
+        clusters=replace(config.clusters, **given({"clusters": args.clusters})),
+        train=replace(config.train, **given(train)),
+        **_max_frames(args, features),
+    )
 
 
 def _greedy(
     args: argparse.Namespace,
     sounds: dict[str, SpokenSound],
     features: MfccConfig,
+    config: GreedyConfig,
     work: Path,
     progress: Progress,
 ) -> None:
     from asr.features.config import to_options
     from asr.pretraining.frames import gather_frames
-    from asr.pretraining.greedy import GreedyConfig, pretrain_layers
+    from asr.pretraining.greedy import pretrain_layers
     from asr.pretraining.stack import LayerStack
     from asr.work_folder import claim
 
-    sizes = {name: getattr(args, name) for name in ("layers", "dim", "batch", "epochs")}
-    config = replace(GreedyConfig(kind=args.kind, seed=args.seed), **given(sizes))
     context = 5 if args.context is None else args.context
     limit = _max_frames(args, features)
     options = {**asdict(config), "context": context, **to_options(features), **limit}
@@ -165,24 +195,16 @@ def _masked(
     sounds: dict[str, SpokenSound],
     features: MfccConfig,
     network: dict[str, Any],
+    config: MaskedConfig,
+    extractor: Extractor | None,
     work: Path,
     progress: Progress,
 ) -> None:
     from asr.acoustic.networks import build_network, save_network
     from asr.atomic import replaced_folder
-    from asr.pretraining.masked_training import TARGETS_FILE, MaskedConfig, pretrain_masked
+    from asr.pretraining.masked_training import TARGETS_FILE, pretrain_masked
 
-    config = MaskedConfig()
-    train = {"epochs": args.epochs, "learning_rate": args.learning_rate, "seed": args.seed}
-    mask = {"start_share": args.mask_share, "span": args.mask_span}
-    config = replace(
-        config,
-        mask=replace(config.mask, **given(mask)),
-        clusters=replace(config.clusters, **given({"clusters": args.clusters})),
-        train=replace(config.train, **given(train)),
-        **_max_frames(args, features),
-    )
-    ivectors, width = _ivectors(args, sounds)
+    ivectors, width = _ivectors(extractor, sounds)
 
     def build(feature_dim: int, outputs: int) -> Any:
         sizes = {"feature_dim": feature_dim, "num_pdfs": outputs}
@@ -232,15 +254,15 @@ def _reader(sounds: dict[str, SpokenSound], config: MfccConfig) -> Callable[[str
 
 
 def _ivectors(
-    args: argparse.Namespace, sounds: dict[str, SpokenSound]
+    read: Extractor | None, sounds: dict[str, SpokenSound]
 ) -> tuple[Callable[[str], Tensor] | None, int]:
     """From a name to an i-vector, and its width; None and 0 without --ivector."""
-    if args.ivector is None:
+    if read is None:
         return None, 0
     from asr.features.ivector import IvectorExtractor
-    from asr.ivector_model import SpeechMfcc, read_extractor
+    from asr.ivector_model import SpeechMfcc
 
-    params, config, features = read_extractor(args.ivector)
+    params, config, features = read
     extractor, mfcc = IvectorExtractor(params, config), SpeechMfcc(features)
     rate = round(features.frame.sample_frequency)
     return lambda name: extractor.extract(mfcc(sounds[name].samples(rate))), params.ivector_dim

@@ -103,18 +103,20 @@ def test_masked_with_ivectors(
         (("--kind", "masked", "--network", '{"kind": "tdnnf", "num_pdfs": 3}'), 2, "num_pdfs"),
         (("--kind", "rbm", "--max-hours", "0"), 2, "--max-hours must be above 0"),
         (("--kind", "rbm", "--device", "tpu"), 2, "no such device: tpu"),
+        (("--kind", "rbm", "--layers", "0"), 2, "layers"),
+        (("--kind", "masked", "--mask-share", "7"), 2, "start_share"),
+        (("--kind", "masked", "--ivector", "nowhere"), 1, "nowhere: no such model"),
         (("--kind", "rbm", "--mfcc-config", "nowhere.conf"), 1, "nowhere.conf cannot be read"),
     ],
 )
-def test_what_makes_no_sense(
-    data: Path,
+def test_what_makes_no_sense_is_told_before_the_data_are_read(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     arguments: tuple[str, ...],
     code: int,
     told: str,
 ) -> None:
-    got, error = run(capsys, "pretrain", *arguments, data, tmp_path / "out")
+    got, error = run(capsys, "pretrain", *arguments, tmp_path / "no-data", tmp_path / "out")
     assert (got, told in error) == (code, True), error
     assert not list(tmp_path.iterdir())
 
