@@ -256,7 +256,7 @@ class TextTable:
 
     def without_suffixes(self) -> TextTable:
         """With ids that are names of sound files as `asr transcribe` has them: a for a.flac."""
-        known = SOUND_SUFFIXES.union(RAW_SUFFIXES)
+        known = SOUND_SUFFIXES | RAW_SUFFIXES
         texts = {}
         for name, text in self.texts.items():
             suffix = PurePath(name).suffix

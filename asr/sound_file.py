@@ -238,14 +238,11 @@ def _open_sndfile(
     import soundfile
 
     options: dict[str, Any] = {}
-    if raw is None and name.lower().endswith(RAW_SUFFIXES):
-        file.seek(0)
-        if file.read(1) == b"\xff":  # a sample of -1, which libsndfile takes for a frame of mp3
-            return None
-        file.seek(0)
     if raw is not None:
         options = {"format": "RAW", "subtype": raw.subtype, "endian": raw.endian,
                    "samplerate": raw.sample_rate, "channels": raw.channels}
+    elif Path(name).suffix.lower() in RAW_SUFFIXES and os.pread(file.fileno(), 1, 0) == b"\xff":
+        return None  # a sample of -1, which libsndfile takes for a frame of mp3
     try:
         # By descriptor, not by path: libsndfile would guess headerless formats from the extension.
         handle = stack.enter_context(soundfile.SoundFile(file.fileno(), closefd=False, **options))

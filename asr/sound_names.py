@@ -5,5 +5,5 @@ SOUND_SUFFIXES = frozenset({
     ".oga", ".ogg", ".opus", ".wav", ".weba", ".webm", ".wma",
 })
 """What is taken from a folder. A file that is named itself may have any name."""
-RAW_SUFFIXES = (".raw", ".pcm")
+RAW_SUFFIXES = frozenset({".raw", ".pcm"})
 """Headerless PCM."""

@@ -53,7 +53,7 @@ def expand(arguments: Sequence[str], *, raw: bool) -> tuple[list[Input], list[Au
         raise UsageError("the name of an input is empty")
     if arguments.count(STDIN) > 1:
         raise UsageError("standard input (-) can be given only once")
-    suffixes = SOUND_SUFFIXES.union(RAW_SUFFIXES) if raw else SOUND_SUFFIXES
+    suffixes = SOUND_SUFFIXES | RAW_SUFFIXES if raw else SOUND_SUFFIXES
     inputs: list[Input] = []
     errors: list[AudioError] = []
     for argument in arguments:
@@ -74,7 +74,7 @@ def _expand_one(argument: str, suffixes: frozenset[str]) -> list[Input]:
         os.listdir(path)  # rglob passes over a folder that may not be read
         found = _sounds_below(path, suffixes)
         if not found:
-            headerless = _sounds_below(path, frozenset(RAW_SUFFIXES))
+            headerless = _sounds_below(path, RAW_SUFFIXES)
             hint = f"; for {headerless[0].name} give --raw RATE[:ENCODING]" if headerless else ""
             raise AudioError(f"{argument}: no sound file in this folder{hint}")
         return [Input(str(file), file.relative_to(path)) for file in found]

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from asr.result import Segment
     from asr.stream import Stream
 
-COMPRESSED = (b"fLaC", b"OggS", b"RF64", b"\x1aE\xdf\xa3")
-"""First bytes of flac, ogg, large wav and webm, which would be noise as raw PCM."""
+COMPRESSED = (b"fLaC", b"OggS", b"RF64", b"\x1aE\xdf\xa3", b"ID3")
+"""First bytes of flac, ogg, large wav, webm and mp3, which would be noise as raw PCM."""
 BLOCK = 0.1
 """Seconds of sound taken at once."""
 
@@ -124,6 +124,11 @@ def _blocks(source: str, rate: int, wanted: int) -> Iterator[NDArray[np.float32]
                 f" standard input: asr live - --rate HZ < {source}"
             ) from error
         return
+    yield from _piped(rate, wanted)
+
+
+def _piped(rate: int, wanted: int) -> Iterator[NDArray[np.float32]]:
+    """Samples from standard input, at ``wanted`` Hz; a wav says its rate."""
     from asr.pcm import PcmDecoder, read_wav_header
 
     decoder = PcmDecoder(rate, wanted)  # refuses a wrong rate before any sound is there
@@ -133,7 +138,7 @@ def _blocks(source: str, rate: int, wanted: int) -> Iterator[NDArray[np.float32]
     begun = pipe.read(4)
     if not begun:
         raise AudioError("standard input is empty: no sound came from the command before")
-    if begun in COMPRESSED or begun.startswith(b"ID3"):
+    if begun.startswith(COMPRESSED):
         raise AudioError("standard input is a compressed sound file: name the file, or turn it into"
                          " PCM on the way (ffmpeg … -f wav -ac 1 -)")
     left = sys.maxsize

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,21 +118,19 @@ def run(args: argparse.Namespace) -> int:
     network = _network(args)
     _check_output(args)
     from asr.acoustic.scorer import torch_device
-    from asr.ivector_model import read_extractor
 
     torch_device(args.device)
     features = mfcc_config(args.mfcc_config)
-    masked = _masked_config(args, features) if args.kind == "masked" else None
-    greedy = None if args.kind == "masked" else _greedy_config(args)
-    extractor = None if args.ivector is None else read_extractor(args.ivector)
+    if args.kind == "masked":
+        config = _masked_config(args, features)
+        train = partial(_masked, args, features, network, config, _extractor(args))
+    else:
+        train = partial(_greedy, args, features, _greedy_config(args))
     sounds = {sound.id: sound for sound in spoken_sounds(args.data)}
     work = work_folder(args)
     with shown_progress() as progress:
         progress(0.0, f"{len(sounds)} utterances")
-        if masked is not None:
-            _masked(args, sounds, features, network, masked, extractor, work, progress)
-        elif greedy is not None:
-            _greedy(args, sounds, features, greedy, work, progress)
+        train(sounds, work, progress)
     shutil.rmtree(work)
     return 0
 
@@ -158,11 +157,17 @@ def _masked_config(args: argparse.Namespace, features: MfccConfig) -> MaskedConf
     )
 
 
+def _extractor(args: argparse.Namespace) -> Extractor | None:
+    from asr.ivector_model import read_extractor
+
+    return None if args.ivector is None else read_extractor(args.ivector)
+
+
 def _greedy(
     args: argparse.Namespace,
-    sounds: dict[str, SpokenSound],
     features: MfccConfig,
     config: GreedyConfig,
+    sounds: dict[str, SpokenSound],
     work: Path,
     progress: Progress,
 ) -> None:
@@ -192,11 +197,11 @@ def _greedy(
 
 def _masked(
     args: argparse.Namespace,
-    sounds: dict[str, SpokenSound],
     features: MfccConfig,
     network: dict[str, Any],
     config: MaskedConfig,
     extractor: Extractor | None,
+    sounds: dict[str, SpokenSound],
     work: Path,
     progress: Progress,
 ) -> None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import lzma
 import os
 import random
 import re
@@ -50,6 +49,7 @@ from search_queries import (  # noqa: E402
 from asr.data import CORPUS_FOLDERS, load_split  # noqa: E402
 from asr.errors import AsrError  # noqa: E402
 from asr.hangul.normalize import scoring_text, to_spoken  # noqa: E402
+from asr.lm.text_files import read_lines  # noqa: E402
 from asr.recognizer import load  # noqa: E402
 from asr.result import Result  # noqa: E402
 from asr.search import Index, Searcher, VoiceConfig, VoiceSearch  # noqa: E402
@@ -179,8 +179,7 @@ def sentences(
     path: Path, said: NamesSaid, count: int, seed: int
 ) -> tuple[list[str], list[list[str]]]:
     """So many lines of a text in which names of the list are said, and these names."""
-    with lzma.open(path, "rt", encoding="utf-8") as file:
-        lines = list(dict.fromkeys(line.rstrip("\n").split("\t")[-1] for line in file))
+    lines = list(dict.fromkeys(line.split("\t")[-1] for line in read_lines(path)))
     random.Random(seed).shuffle(lines)
     texts, targets = [], []
     for line in lines:
