@@ -274,7 +274,7 @@ class LiveRecognizer:
             scores = scores[:frames]
             search = self._recognizer.search(self._search_config)
             search.advance(scores)
-        heard = self._recognizer.conclude(search)
+        heard = self._recognizer.conclude(search, sound.samples)
         return self._recognizer.told(
             heard, scores, self._recognizer.clock(sound), self._detail
         )

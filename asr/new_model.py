@@ -27,7 +27,7 @@ from asr.bundle import (
 )
 from asr.decoder.confidence import ConfidenceConfig
 from asr.decoder.config import DecoderConfig
-from asr.decoder.rescoring import RescoringConfig
+from asr.decoder.rescoring import ATTENTION_SCALE, RescoringConfig
 from asr.errors import UsageError
 from asr.features.ivector import IvectorExtractor
 from asr.graph.lexicon import LexiconConfig
@@ -150,7 +150,7 @@ def write_model(
         "lm": model.lm.metadata(),
         "decoder": asdict(DecoderConfig()),
         "confidence": asdict(ConfidenceConfig()),
-        "rescoring": asdict(RescoringConfig()),
+        "rescoring": asdict(_rescoring(model.front_end)),
         "training": [dict(history)],
         **model.sections,
     }
@@ -170,6 +170,14 @@ def write_model(
         sections=sections,
     )
     write_bundle(out, manifest, tensors)
+
+
+def _rescoring(front_end: FrontEnd) -> RescoringConfig:
+    """The decoder of the encoder is asked, too, where every installation has it."""
+    from asr.encoders.store import is_known
+
+    known = isinstance(front_end, EncoderFrontEnd) and is_known(front_end.encoder.reference())
+    return RescoringConfig(attention_scale=ATTENTION_SCALE if known else 0.0)
 
 
 def _encoder_tensors(front_end: EncoderFrontEnd) -> dict[str, dict[str, np.ndarray]]:

@@ -30,6 +30,7 @@ from asr.graph.grammar import Grammar
 from asr.graph.grammar_reject import RejectConfig
 from asr.hangul.jamo import CODAS, decompose
 from asr.jamo_times import Clock, jamo_times, syllable_times
+from asr.listening import listening
 from asr.lm.morphology import morpheme_model
 from asr.result import Alternative, Detail, Segment, Word
 from asr.segmenting import SoundSegment
@@ -123,10 +124,11 @@ class SegmentRecognizer:
         """Recognise one segment; None where nothing was said."""
         if sound.silent:
             return None
-        scores = self.scorer.scores(sound.samples)
+        scores, feats = self.scorer.scores_and_features(sound.samples)
         if len(scores) == 0:
             return None
-        return self.told(self._utterances.decode(scores), scores, self.clock(sound), detail)
+        heard = self._utterances.decode(scores, listening(self.scorer, sound.samples, feats))
+        return self.told(heard, scores, self.clock(sound), detail)
 
     def clock(self, sound: SoundSegment) -> Clock:
         """From a segment's frames to seconds of the recording."""
@@ -138,9 +140,9 @@ class SegmentRecognizer:
         utterances = self._utterances
         return self.decoder.search(config or utterances.config, utterances.bias)
 
-    def conclude(self, search: Search) -> Heard | None:
-        """What a search has found, as if the segment ended here."""
-        return self._utterances.conclude(search)
+    def conclude(self, search: Search, samples: NDArray[np.float32]) -> Heard | None:
+        """What a search has found in float32 [N] samples, as if the segment ended here."""
+        return self._utterances.conclude(search, listening(self.scorer, samples))
 
     def closed_search(self) -> Search | None:
         """A search for a phrase of the grammar in sound that is still to come, if there is one."""

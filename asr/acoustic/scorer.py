@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from asr.acoustic.encoder_front_end import EncoderFrontEnd
 from asr.acoustic.front_end import FrontEnd
@@ -44,8 +45,9 @@ class AcousticScorer:
         self.device = torch_device(device)
         self.precision = precision
         if front_end.dim != network.feature_dim:
-            raise ModelError(f"the network takes {network.feature_dim} features, not"
-                             f" {front_end.dim}")
+            raise ModelError(
+                f"the network takes {network.feature_dim} features, not {front_end.dim}"
+            )
         if front_end.ivector_dim != network.ivector_dim:
             raise ModelError("the network and the i-vector extractor do not belong together")
         self.front_end = front_end
@@ -65,19 +67,25 @@ class AcousticScorer:
         """The factor on the network's outputs."""
         return self._scale
 
-    @torch.inference_mode()
     def scores(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores of one utterance: float32 [N] samples to float32 [frames, pdfs].
 
         A frame stands for ``frame_seconds``. Sound shorter than one window has no frames.
         """
+        return self.scores_and_features(samples)[0]
+
+    @torch.inference_mode()
+    def scores_and_features(
+        self, samples: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], Tensor | None]:
+        """As :meth:`scores`, and the features behind them, [T, dim]; None of sound too short."""
         if len(samples) < self.front_end.shortest:
-            return np.zeros((0, self.num_pdfs), np.float32)
+            return np.zeros((0, self.num_pdfs), np.float32), None
         feats, ivector = self.front_end.inputs(samples)
         with self.arithmetic():
             scores, _ = self._network(feats[None], None if ivector is None else ivector[None])
         result: NDArray[np.float32] = (scores[0] * self._scale).float().cpu().numpy()
-        return result
+        return result, feats
 
     def arithmetic(self) -> AbstractContextManager[None]:
         """What the network is run in."""

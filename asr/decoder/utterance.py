@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from asr.decoder.confidence import ConfidenceConfig, Eojeol, eojeols_of, with_confidences
 from asr.decoder.config import DecoderConfig
 from asr.decoder.lattice import Hypothesis
-from asr.decoder.rescoring import Rescorer, text_of
+from asr.decoder.rescoring import Listen, Rescorer, text_of
 from asr.decoder.search import Decoder, Search
 from asr.graph.bias import BiasAutomaton
 
@@ -50,13 +50,17 @@ class UtteranceDecoder:
     rescorer: Rescorer | None = None
     bias: BiasAutomaton | None = None
 
-    def decode(self, scores: NDArray[np.float32]) -> Heard | None:
-        """Decode an utterance: float32 [T, pdfs]; None where the search lost every path."""
+    def decode(self, scores: NDArray[np.float32], listen: Listen | None = None) -> Heard | None:
+        """Decode an utterance: float32 [T, pdfs]; None where the search lost every path.
+
+        Args:
+            listen: see :meth:`~asr.decoder.rescoring.Rescorer.rescored`.
+        """
         search = self.decoder.search(self.config, self.bias)
         search.advance(scores)
-        return self.conclude(search)
+        return self.conclude(search, listen)
 
-    def conclude(self, search: Search) -> Heard | None:
+    def conclude(self, search: Search, listen: Listen | None = None) -> Heard | None:
         """What a search has found, as if the utterance ended here."""
         lattice = search.lattice()
         if lattice is None:
@@ -65,7 +69,7 @@ class UtteranceDecoder:
         hypotheses = lattice.nbest(count)
         first = hypotheses[0]
         if self.rescorer is not None:
-            hypotheses = self.rescorer.rescored(hypotheses)
+            hypotheses = self.rescorer.rescored(hypotheses, listen)
         if self.config.lattice_beam > 0:
             eojeols = with_confidences(hypotheses[0], hypotheses, lattice, self.confidence)
         else:  # nothing is known of what else it could have been

@@ -72,30 +72,30 @@ def _torch_names(arrays: Arrays) -> dict[str, Tensor]:
     layers, names = ("layers", _HUGGING_FACE) if facing else ("blocks", _OPENAI)
     norm = "layer_norm" if facing else "ln_post"
     positions = inner["embed_positions.weight" if facing else "positional_embedding"]
-    weights = {"positions": _tensor(positions)}
+    weights = {"positions": tensor_of(positions)}
     for ours, theirs in (("conv1", "conv1"), ("conv2", "conv2"), ("norm", norm)):
         for part in ("weight", "bias"):
-            weights[f"{ours}.{part}"] = _tensor(inner[f"{theirs}.{part}"])
+            weights[f"{ours}.{part}"] = tensor_of(inner[f"{theirs}.{part}"])
     count = 1 + max(int(n.split(".")[1]) for n in inner if n.startswith(f"{layers}."))
     for number in range(count):
         for ours, theirs in names.items():
             for part in ("weight", "bias"):
                 if (ours, part) != ("key", "bias"):
                     name = f"{layers}.{number}.{theirs}.{part}"
-                    weights[f"blocks.{number}.{ours}.{part}"] = _tensor(inner[name])
+                    weights[f"blocks.{number}.{ours}.{part}"] = tensor_of(inner[name])
     return weights
 
 
 def _ctranslate2(arrays: Arrays) -> dict[str, Tensor]:
     inner = {n.removeprefix("encoder/"): a for n, a in arrays.items() if n.startswith("encoder/")}
     weights = {
-        "positions": _tensor(inner["position_encodings/encodings"]),
-        "norm.weight": _tensor(inner["layer_norm/gamma"]),
-        "norm.bias": _tensor(inner["layer_norm/beta"]),
+        "positions": tensor_of(inner["position_encodings/encodings"]),
+        "norm.weight": tensor_of(inner["layer_norm/gamma"]),
+        "norm.bias": tensor_of(inner["layer_norm/beta"]),
     }
     for name in ("conv1", "conv2"):
         for part in ("weight", "bias"):
-            weights[f"{name}.{part}"] = _tensor(inner[f"{name}/{part}"])
+            weights[f"{name}.{part}"] = tensor_of(inner[f"{name}/{part}"])
     count = 1 + max(int(n[6:].split("/")[0]) for n in inner if n.startswith("layer_") and
                     n[6:].split("/")[0].isdigit())  # fmt: skip
     for number in range(count):
@@ -108,23 +108,25 @@ def _ctranslate2(arrays: Arrays) -> dict[str, Tensor]:
 
 def _ctranslate2_block(inner: Arrays, layer: str) -> dict[str, Tensor]:
     attention, mlp = f"{layer}/self_attention", f"{layer}/ffn"
-    query, key, value = _tensor(inner[f"{attention}/linear_0/weight"]).chunk(3)
-    query_bias, _, value_bias = _tensor(inner[f"{attention}/linear_0/bias"]).chunk(3)  # no key bias
+    query, key, value = tensor_of(inner[f"{attention}/linear_0/weight"]).chunk(3)
+    # the key has no bias
+    query_bias, _, value_bias = tensor_of(inner[f"{attention}/linear_0/bias"]).chunk(3)
     weights = {
         "query.weight": query, "query.bias": query_bias, "key.weight": key,
         "value.weight": value, "value.bias": value_bias,
     }  # fmt: skip
     for ours, theirs in (("attn_norm", attention), ("mlp_norm", mlp)):
-        weights[f"{ours}.weight"] = _tensor(inner[f"{theirs}/layer_norm/gamma"])
-        weights[f"{ours}.bias"] = _tensor(inner[f"{theirs}/layer_norm/beta"])
+        weights[f"{ours}.weight"] = tensor_of(inner[f"{theirs}/layer_norm/gamma"])
+        weights[f"{ours}.bias"] = tensor_of(inner[f"{theirs}/layer_norm/beta"])
     for ours, theirs in (("out", f"{attention}/linear_1"), ("up", f"{mlp}/linear_0"),
                          ("down", f"{mlp}/linear_1")):  # fmt: skip
         for part in ("weight", "bias"):
-            weights[f"{ours}.{part}"] = _tensor(inner[f"{theirs}/{part}"])
+            weights[f"{ours}.{part}"] = tensor_of(inner[f"{theirs}/{part}"])
     return weights
 
 
-def _tensor(array: NDArray[np.generic]) -> Tensor:
+def tensor_of(array: NDArray[np.generic]) -> Tensor:
+    """float32 of an array of floating point; raises ValueError for another."""
     if array.dtype.kind != "f":
         raise ValueError(f"weights of type {array.dtype}, not of floating point")
     return torch.from_numpy(np.array(array, np.float32))

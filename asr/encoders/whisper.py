@@ -183,6 +183,19 @@ class WhisperEncoder(nn.Module):
                 return torch.cat(found)
             begin += step
 
+    @torch.no_grad()
+    def above(self, states: Tensor, layers: int) -> Tensor:
+        """What the decoder listens to: behind all blocks and the norm, float32 [T, dim].
+
+        Args:
+            states: float32 [T, dim], behind the first ``layers`` blocks.
+        """
+        x = states[None]
+        for block in self.blocks[layers:]:
+            x = block(x)
+        result: Tensor = self.norm(x)[0]
+        return result
+
     def upper_blocks(self, count: int) -> dict[str, Tensor]:
         """See :class:`~asr.acoustic.encoder_front_end.SpeechEncoder`."""
         first = self.layers - count

@@ -351,7 +351,7 @@ def test_a_known_encoder_of_other_bytes_is_refused(
     from asr.encoders import store
 
     (tmp_path / "model.bin.part1").write_bytes(b"other")
-    monkeypatch.setattr(store, "_package_data", lambda part: tmp_path)
+    monkeypatch.setattr(store, "package_file", lambda part, name: (tmp_path / name).read_bytes())
     known = replace(KNOWN["whisper-base"], parts=("one==1",))
     with pytest.raises(ModelError, match=r"checksum is another.*force-reinstall one==1"):
         store._build(known, tmp_path / "out")

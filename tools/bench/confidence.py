@@ -34,6 +34,7 @@ from asr.data import CORPUS_FOLDERS, load_split  # noqa: E402
 from asr.decoder.confidence import ConfidenceConfig, eojeols_of, evidence  # noqa: E402
 from asr.decoder.rescoring import Rescorer, text_of  # noqa: E402
 from asr.errors import AsrError  # noqa: E402
+from asr.listening import listening  # noqa: E402
 from asr.lm.morphology import MorphemeModel  # noqa: E402
 
 BINS = 10
@@ -60,13 +61,15 @@ def collect(
     for utterance in utterances:
         samples = asr.load_audio(utterance.audio, model.sample_rate).samples
         search = model.decoder.search(model.decoder_config)
-        search.advance(model.scorer.scores(samples))
+        scores, feats = model.scorer.scores_and_features(samples)
+        search.advance(scores)
         lattice = search.lattice()
         if lattice is None:
             continue
         hypotheses = lattice.nbest(config.count if rescoring is None else rescoring.count)
         if rescorer is not None:
-            hypotheses = rescorer.rescored(hypotheses)
+            listen = listening(model.scorer, samples, feats)
+            hypotheses = rescorer.rescored(hypotheses, listen)
         groups = eojeols_of(hypotheses[0].units)
         if not groups:
             continue
