@@ -25,7 +25,7 @@ from asr.bundle import (
     Manifest,
     write_bundle,
 )
-from asr.decoder.confidence import ConfidenceConfig
+from asr.decoder.confidence import LISTENED, ConfidenceConfig
 from asr.decoder.config import DecoderConfig
 from asr.decoder.rescoring import ATTENTION_SCALE, RescoringConfig
 from asr.errors import UsageError
@@ -142,6 +142,7 @@ def write_model(
         LM_FILE: model.lm.to_tensors(),
         TREE_FILE: model.tree.to_tensors(),
     }
+    rescoring = _rescoring(model.front_end)
     sections: dict[str, Any] = {
         "features": model.front_end.section(),
         "acoustic": {**description, "scale": model.scale},
@@ -149,8 +150,8 @@ def write_model(
         "tree": tree_section(SURFACE_PHONES),
         "lm": model.lm.metadata(),
         "decoder": asdict(DecoderConfig()),
-        "confidence": asdict(ConfidenceConfig()),
-        "rescoring": asdict(_rescoring(model.front_end)),
+        "confidence": asdict(LISTENED if rescoring.attention_scale else ConfidenceConfig()),
+        "rescoring": asdict(rescoring),
         "training": [dict(history)],
         **model.sections,
     }

@@ -137,6 +137,9 @@ def test_a_student_learns_and_is_a_model(
     unknown = [replace(one, id=f"more-{one.id}", text=None) for one in speech[5:7]]
     config = options(speeds=(1.0, 0.9), augment=ConditionsConfig(copies=1))
     bundle = open_bundle(korean_model)
+    sections = bundle.manifest.sections
+    listens = {**sections, "rescoring": {**sections["rescoring"], "attention_scale": 1.0}}
+    bundle = replace(bundle, manifest=replace(bundle.manifest, sections=listens))
     arguments = (bundle, speech[:5], tmp_path / "out", tmp_path / "work")
     heard = []
     listen = Teacher.scores
@@ -166,6 +169,7 @@ def test_a_student_learns_and_is_a_model(
     history = model.sections["training"][0]
     assert (history["teacher"], history["untranscribed"]) == (bundle.manifest.name, 2)
     assert model.sections["tree"] == bundle.manifest.sections["tree"]
+    assert model.sections["rescoring"] == {**listens["rescoring"], "attention_scale": 0.0}
     result = asr.load(tmp_path / "out").transcribe(speech[0].path, decoder=NARROW)
     assert isinstance(result.text, str)
 

@@ -85,6 +85,7 @@ def test_it_goes_on_with_what_it_had_heard(
     sections = open_bundle(tmp_path / "out").manifest.sections
     assert sections["features"]["mixed"] == 2
     assert sections["training"][0]["augment"]["copies"] == 1
+    assert sections["rescoring"]["attention_scale"] == 0.0  # nobody has this encoder's decoder
     result = asr.load(tmp_path / "out").transcribe(speech[0].path, decoder=NARROW)
     assert isinstance(result.text, str)
 
