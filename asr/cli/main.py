@@ -6,6 +6,7 @@ answers at once. Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 inte
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import contextlib
 import difflib
@@ -13,6 +14,7 @@ import importlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 
@@ -180,22 +182,32 @@ def _guarded(module: ModuleType, args: argparse.Namespace) -> int:
         return 2 if isinstance(error, UsageError) else 1
 
 
+MOMENT = 0.05
+"""Seconds after which what was interrupted in vain is interrupted again."""
+
+
 @contextlib.contextmanager
 def _swallowed_interrupts(found: list[BaseException | None]) -> Iterator[None]:
-    """Gather interrupts that Python can only print: Ctrl-C in a callback of a compiler in C.
+    """Gather interrupts that Python can only print: Ctrl-C in a callback of C, or in a destructor.
 
-    What was being compiled is then missing, and using it fails.
+    What a compiler was at is then missing, and using it fails; anything else would go on as if
+    nobody had interrupted it, so it is interrupted again a moment later.
     """
     before = sys.unraisablehook
+    again: list[threading.Timer] = []
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
-        if issubclass(unraisable.exc_type, KeyboardInterrupt):
-            found.append(unraisable.exc_value)
-        else:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
             before(unraisable)
+            return
+        found.append(unraisable.exc_value)
+        again.append(threading.Timer(MOMENT, _thread.interrupt_main))
+        again[-1].start()
 
     sys.unraisablehook = hook
     try:
         yield
     finally:
         sys.unraisablehook = before
+        for timer in again:
+            timer.cancel()

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -287,3 +289,29 @@ def test_import_kaldi_reports_a_wrong_folder(tmp_path, capsys):
     assert main(["import-kaldi", str(tmp_path / "none"), str(tmp_path / "out")]) == 1
     assert str(tmp_path / "none") in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+class _Interrupted:
+    def __del__(self):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_interrupt_that_python_only_prints_is_not_lost(capsys, fails):
+    ticks = []
+
+    def run(args):
+        _Interrupted()  # raised where nobody can catch it
+        if fails:
+            raise RuntimeError("something is missing now")
+        for _ in range(500):
+            ticks.append(time.sleep(0.01))
+        return 0
+
+    module = types.SimpleNamespace(run=run)
+    hook = sys.unraisablehook
+    code = main_module._guarded(module, types.SimpleNamespace(debug=False))
+    assert code == main_module.INTERRUPTED and len(ticks) < 400
+    assert capsys.readouterr().err == "asr: error: interrupted\n"
+    assert sys.unraisablehook is hook
+    time.sleep(2 * main_module.MOMENT)  # nothing comes later
