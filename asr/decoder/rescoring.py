@@ -94,7 +94,7 @@ class Rescorer:
             )
             for hypothesis in hypotheses
         ]
-        ordered = sorted(judged, key=_worse)
+        ordered = sorted(judged, key=_best_first)
         if self.config.attention_scale and listen is not None:
             return self._listened(ordered, listen)
         return ordered
@@ -115,11 +115,11 @@ class Rescorer:
                 replace(one, score=one.score + config.attention_scale * logp)
                 for one, logp in zip(ordered, logps, strict=True)
             ),
-            key=_worse,
+            key=_best_first,
         )
 
 
-def _worse(hypothesis: Hypothesis) -> float:
+def _best_first(hypothesis: Hypothesis) -> float:
     return -hypothesis.score
 
 
