@@ -221,7 +221,7 @@ def distill(
     if is_first_process():
         old = bundle.manifest
         sections = {key: old.sections[key] for key in _KEPT if key in old.sections}
-        if sections["rescoring"]:  # the encoder would cost more than the student
+        if sections.get("rescoring"):  # the encoder would cost more than the student
             sections["rescoring"] = {**sections["rescoring"], "attention_scale": 0.0}
         model = NewModel(
             lesson.network.cpu(), lesson.front_end, lesson.tree, lesson.graph, lm, config.scale,

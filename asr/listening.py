@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asr.acoustic.scorer import AcousticScorer
+from asr.audio import from_array
 from asr.decoder.rescoring import Listen
 from asr.encoders.decoder_store import listener
 from asr.written import to_written
@@ -30,7 +31,10 @@ def listening(
     def told(texts: Sequence[str]) -> list[float | None]:
         judge = listener(str(scorer.device))
         spelled = [_spellings(text) for text in texts]
-        return judge.log_probabilities(spelled, samples, scorer.front_end, feats)
+        sound = samples
+        if scorer.sample_rate != judge.sample_rate:  # a model of telephone speech
+            sound = from_array(samples, scorer.sample_rate, judge.sample_rate).samples
+        return judge.log_probabilities(spelled, sound, scorer.front_end, feats)
 
     return told
 

@@ -26,6 +26,10 @@ from asr.progress import Progress, silent
 DEFAULT = "ko"
 KEPT_BUILDS = 2
 """Builds of one model kept in the cache, this one included."""
+_DIGITS = 12
+"""Of a fingerprint."""
+_ANY_FINGERPRINT = "[0-9a-f]" * _DIGITS
+"""As a pattern: the builds of a model are not those of another whose name begins like its own."""
 
 Build = Callable[[Path, Progress], None]
 """Writes a bundle to the given path, which does not exist yet."""
@@ -169,7 +173,7 @@ def fingerprint(model: KnownModel) -> str:
                 digest.update(f"{file.relative_to(root.parent)}\0".encode())
                 with open(file, "rb") as stream:
                     digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()[:_DIGITS]
 
 
 def _check_requirements(model: KnownModel) -> None:
@@ -213,13 +217,12 @@ def _lock(path: Path, name: str, progress: Progress) -> Iterator[None]:
 
 def _remove_leftovers(cache: Path, name: str) -> None:
     """Under the lock nobody else builds: what is unfinished was left by a process that died."""
-    for path in cache.glob(f".*{name}-*{TEMPORARY_MARK}*"):
+    for path in cache.glob(f".{name}-{_ANY_FINGERPRINT}{TEMPORARY_MARK}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove_old_builds(cache: Path, name: str, current: Path) -> None:
-    length = len(current.name) - len(name) - 1
-    builds = [path for path in cache.glob(f"{name}-{'[0-9a-f]' * length}") if path != current]
+    builds = [path for path in cache.glob(f"{name}-{_ANY_FINGERPRINT}") if path != current]
     builds.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in builds[KEPT_BUILDS - 1 :]:
         shutil.rmtree(path, ignore_errors=True)

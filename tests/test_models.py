@@ -140,8 +140,10 @@ def test_leftovers_of_a_killed_build_are_removed(tiny):
     leftover = cache_dir() / f".tiny-{fingerprint(tiny)}.tmp-999999"
     leftover.mkdir(parents=True)
     (leftover / "half.safetensors").write_bytes(b"x")
+    begun = cache_dir() / f".tiny-decoder-{fingerprint(tiny)}.tmp-999999"  # another model's
+    begun.mkdir()
     resolve("tiny")
-    assert not leftover.exists()
+    assert not leftover.exists() and begun.exists()
 
 
 WORKER = """

@@ -15,6 +15,9 @@ from asr.lm.units import units_to_text
 ATTENTION_SCALE = 1.3
 """Of models on an encoder whose decoder is at hand; chosen on EmotionTTS and Pansori ``dev``."""
 
+MOST_LISTENED = 100
+"""Texts: the decoder goes through the tokens of all of them at once, each with all others."""
+
 
 @dataclass(frozen=True, slots=True)
 class RescoringConfig:
@@ -47,9 +50,9 @@ class RescoringConfig:
         if not (0 <= self.attention_scale < math.inf and self.attention_margin >= 0):
             raise UsageError("attention_scale and attention_margin must not be negative")
         count = self.attention_count
-        if not isinstance(count, int) or not 2 <= count <= MOST_TEXTS:
+        if not isinstance(count, int) or not 2 <= count <= MOST_LISTENED:
             raise UsageError(
-                f"attention_count must be a whole number from 2 to {MOST_TEXTS}, not {count}"
+                f"attention_count must be a whole number from 2 to {MOST_LISTENED}, not {count}"
             )
 
 
@@ -94,7 +97,7 @@ class Rescorer:
             )
             for hypothesis in hypotheses
         ]
-        ordered = sorted(judged, key=_worse)
+        ordered = sorted(judged, key=_best_first)
         if self.config.attention_scale and listen is not None:
             return self._listened(ordered, listen)
         return ordered
@@ -115,11 +118,11 @@ class Rescorer:
                 replace(one, score=one.score + config.attention_scale * logp)
                 for one, logp in zip(ordered, logps, strict=True)
             ),
-            key=_worse,
+            key=_best_first,
         )
 
 
-def _worse(hypothesis: Hypothesis) -> float:
+def _best_first(hypothesis: Hypothesis) -> float:
     return -hypothesis.score
 
 

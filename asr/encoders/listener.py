@@ -1,12 +1,15 @@
 """One who hears the same sound and judges the texts that a search found: Whisper's decoder.
 
-Attention rescoring (B. Zhang et al., "WeNet 2.0", 2022; Y. Wu et al. call it deliberation): the
-search is fast and hears well, but it knows the language by a few syllables before. The decoder that
-was trained with the encoder knows more of it, and hears the whole sound at once. Asked about the
-few best texts only, in int8 on a processor, it costs a fraction of what its own search would.
+Attention rescoring (T. Sainath et al., "Two-pass end-to-end speech recognition", 2019; B. Zhang et
+al., "Unified streaming and non-streaming two-pass end-to-end model for speech recognition", 2020):
+the search is fast and hears well, but it knows the language by a few syllables before. The decoder
+that was trained with the encoder knows more of it, and hears the whole sound at once. Asked about
+the few best texts only, in int8 on a processor, it costs a fraction of what its own search would.
 
 Whatever is not needed for Korean is impossible here (:mod:`asr.encoders.decoder_store` keeps the
-tokens of Hangul and digits alone): marks and other languages do not share its probability.
+tokens of Hangul and digits alone): marks and other languages do not share its probability. Nor is
+the end of a text judged, before which it would expect a mark; that nothing is missing there is for
+the search's scores to say.
 """
 
 from __future__ import annotations
@@ -87,6 +90,11 @@ class Listener:
             other = found[place]
             found[place] = logp if other is None else float(np.logaddexp(other, logp))
         return found
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the sound that it hears, in Hz."""
+        return self._encoder.sample_rate
 
     @torch.inference_mode()
     def _states(

@@ -131,7 +131,7 @@ class WhisperDecoder(nn.Module):
             states: float32 [T, dim], the encoder's.
             sequences: of tokens, all with the same beginning.
             given: tokens of that beginning, at least one.
-            first: tokens below it are impossible.
+            first: tokens below it are impossible behind that.
 
         Returns:
             float64 [len(sequences)], natural logs.
@@ -139,22 +139,22 @@ class WhisperDecoder(nn.Module):
         Raises:
             ValueError: an impossible token, or more than the decoder has positions for.
         """
-        tree = TokenTree(sequences)
-        if int(tree.depths.max()) >= self.size.positions:
+        if any(len(sequence) > self.size.positions for sequence in sequences):
             raise ValueError(f"texts of more than {self.size.positions} tokens")
+        if any(token < first for sequence in sequences for token in sequence[given:]):
+            raise ValueError("a token that is impossible in a text")
+        tree = TokenTree(sequences)
         device = self.embedding.weight.device
         x = self.embedding(tree.tokens.to(device)) + self.positions(tree.depths.to(device))
         sees = tree.sees.to(device)
         for block in self.blocks:
             x = block(x, states, sees)
-        if any(token < first for sequence in sequences for token in sequence[given:]):
-            raise ValueError("a token that is impossible in a text")
         logits = F.linear(self.norm(x), self.embedding.weight[first:]).float()
         logps = logits.log_softmax(dim=1).cpu().numpy()
         return np.array([
             sum(
                 float(logps[before, token - first])
-                for before, token in zip(path[given - 1 :], sequence[given:], strict=False)
+                for before, token in zip(path[given - 1 : -1], sequence[given:], strict=True)
             )
             for path, sequence in zip(tree.paths, sequences, strict=True)
         ])  # fmt: skip

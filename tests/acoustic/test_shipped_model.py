@@ -44,11 +44,13 @@ def test_the_decoder_of_its_encoder_is_asked(monkeypatch: pytest.MonkeyPatch) ->
     wanted = segment.alternatives[-1].text  # the least likely of all
 
     class Stubborn:
+        sample_rate = model.sample_rate
+
         def log_probabilities(self, texts, *_):  # type: ignore[no-untyped-def]
             return [0.0 if spellings[0] == wanted else -1000.0 for spellings in texts]
 
     monkeypatch.setattr(asr.listening, "listener", lambda device: Stubborn())
-    every = replace(model.rescoring, attention_count=1000, attention_margin=1000.0)
+    every = replace(model.rescoring, count=100, attention_count=100, attention_margin=1000.0)
     assert model.with_options(rescoring=every).transcribe(path).text == wanted
     assert model.transcribe(path).text != wanted  # it is not among those that are asked about
     unheard = replace(model.rescoring, attention_scale=0.0)
@@ -61,6 +63,8 @@ def test_live_sound_is_judged_too(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
     class Counting:
+        sample_rate = model.sample_rate
+
         def log_probabilities(self, texts, samples, *_):  # type: ignore[no-untyped-def]
             asked.append(len(samples))
             return [None] * len(texts)
