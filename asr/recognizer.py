@@ -192,7 +192,8 @@ class Model:
         Args:
             decoder: search options other than the model's own.
             rescoring: how to choose among the N best texts; None: take the search's best; "model":
-                as the model does.
+                as the model does. To change one option, ``replace(model.rescoring, count=50)``
+                (of dataclasses): a new RescoringConfig has no decoder judge.
             bias: how much user words are boosted, other than usually.
         """
         if not (rescoring in (None, "model") or isinstance(rescoring, RescoringConfig)):
