@@ -1,15 +1,15 @@
 # Sourced by the recipes on published corpora, which set `title` and `corpora` (names that
 # `asr data from-corpus` knows). Stages: 0 corpus, 1 data, 2 adapt an imported Kaldi model, 10 monophones,
 # 11 triphones, 12 LDA+MLLT, 13 SAT, 14 DNN by cross-entropy, 20 i-vector extractor, 21 TDNN-F by LF-MMI, 22 pre-trained
-# encoder by LF-MMI, 30 decode, 31 score, 40 RESULTS.md.
+# encoder by LF-MMI, 23 a wider search for it, 30 decode, 31 score, 40 RESULTS.md.
 . recipes/common/recipe.sh
 . recipes/common/systems.sh
-stages=(0 1 2 10 11 12 13 14 20 21 22 30 31 40)
-options=(stage stop-stage corpus work nj device init guard phone-text pretrain untranscribed sets systems conf limit-utterances)
+stages=(0 1 2 10 11 12 13 14 20 21 22 23 30 31 40)
+options=(stage stop-stage corpus work nj device init guard phone-text pretrain untranscribed sets systems conf limit-utterances results)
 stage=0 stop_stage=40
 corpus='' work=build/${recipe#recipes/}
 nj=2 device=cpu init=ko-kaldi guard='' phone_text='' pretrain=none untranscribed=''
-sets="dev test" systems=$known_systems conf=$recipe/conf limit_utterances=''
+sets="dev test" systems=$known_systems conf=$recipe/conf limit_utterances='' results=$recipe/RESULTS.md
 command="bash $recipe/run.sh${*:+ $*}"
 parse_options "$@"
 whole nj
@@ -21,6 +21,7 @@ check_choices
 [ -z "$untranscribed" ] || [ "$pretrain" != none ] || misuse "--untranscribed is for --pretrain"
 [ "$work" = "build/${recipe#recipes/}" ] || work=$(from_here "$work")
 [ "$conf" = "$recipe/conf" ] || conf=$(from_here "$conf")
+[ "$results" = "$recipe/RESULTS.md" ] || results=$(from_here "$results")
 [ -z "$corpus" ] || corpus=$(from_here "$corpus")
 [ -z "$guard" ] || guard=$(from_here "$guard")
 [ -z "$untranscribed" ] || untranscribed=$(from_here "$untranscribed")
@@ -129,6 +130,7 @@ fi
 if wanted 22; then
     encoder sat --licence "$terms" --attribution "$title" ${phone_text:+--phone-text "$phone_text"}
 fi
+if wanted 23; then wide encoder; fi
 if wanted 30; then each decode; fi
 if wanted 31; then each score; fi
 

@@ -1,7 +1,7 @@
 # Sourced by the recipes: systems trained one on the other, decoded and scored. `corpora` are the names
 # of folders in $data, each with the data directories train, dev and test; systems come into $exp.
 
-known_systems="before adapted mono tri lda sat dnn chain encoder"
+known_systems="before adapted mono tri lda sat dnn chain encoder encoder-wide"
 
 check_choices() {
     local name
@@ -93,11 +93,18 @@ encoder() {
     network encoder train "$@" "${given[@]}"
 }
 
+# wide SYSTEM: its model with a search that looks farther, as SYSTEM-wide.
+wide() {
+    configured "$conf/wide.conf"
+    once "$1-wide" --input "$exp/$1" --output "$exp/$1-wide" -- \
+        python -m asr graph "$exp/$1" "$exp/$1-wide" "${config[@]}"
+}
+
 # decode SYSTEM CORPUS SET; GMMs take the language model `lm`, or the shipped one where that is empty.
 decode() {
     local system=$1 name=$2 set=$3 from=$data/$2/$3 text=$work/decode/$1/$2.$3.txt
     case $system in
-        before | adapted | chain* | encoder)
+        before | adapted | chain* | encoder*)
             local model=$exp/$system of=(--input "$exp/$system")
             [ "$system" != before ] || model=$init of=()
             sounds_of "$from"
@@ -144,7 +151,7 @@ each() {
 
 # write_results TITLE [OPTION...]: the table; options go to results.py.
 write_results() {
-    local rows=() system name set results=$recipe/RESULTS.md
+    local rows=() system name set results=${results:-$recipe/RESULTS.md}
     row() {
         local file=$work/score/$1/$2.$3
         rows+=("$1=$2 $3=$file.json")
@@ -155,5 +162,5 @@ write_results() {
     # all stages make the results, in however many runs
     python recipes/common/results.py "$results" --title "$1" \
         --command "$(sed -E 's/ --(stop-)?stage [0-9]+//g' <<<"$command")" \
-        --device "${device:-cpu}" --gains before,adapted mono,tri,lda,sat,dnn,chain,encoder --rows "${rows[@]}" "${@:2}"
+        --device "${device:-cpu}" --gains before,adapted mono,tri,lda,sat,dnn,chain,encoder,encoder-wide --rows "${rows[@]}" "${@:2}"
 }

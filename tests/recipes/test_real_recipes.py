@@ -76,6 +76,26 @@ def test_systems_of_a_kind_are_decoded_alike() -> None:
     assert files == ["decode.conf", *3 * ["decode-dnn.conf"]], made.stderr
 
 
+WIDE = """
+set -euo pipefail
+. recipes/common/recipe.sh
+. recipes/common/systems.sh
+once() { echo "$@"; }
+conf=recipes/korean/conf exp=exp data=data work=work lm='' decode_cmd='' nj=1
+sounds_of() { sounds=(a.flac); }
+wide encoder
+decode encoder-wide pansori dev
+"""
+
+
+def test_a_wider_search_is_a_system_of_its_own() -> None:
+    made = bash("-c", WIDE)
+    graph, decode = made.stdout.splitlines()
+    assert graph.startswith("encoder-wide --input exp/encoder --output exp/encoder-wide -- python")
+    assert "asr graph exp/encoder exp/encoder-wide --decoder beam=13" in graph, made.stderr
+    assert "asr transcribe a.flac --model exp/encoder-wide" in decode, made.stderr
+
+
 def test_a_corpus_that_is_not_there_is_named(tmp_path: Path) -> None:
     missing = bash("recipes/pansori/run.sh", "--corpus", str(tmp_path / "none"), "--work",
                    str(tmp_path / "work"))  # fmt: skip
