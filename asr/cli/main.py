@@ -94,7 +94,10 @@ def _check_beginning(
             meant = _meant(word, known) or ": options of a command come after its name"
             parser.error(f"unrecognized arguments: {word}{meant}")
     if name is not None and name not in COMMANDS:
-        parser.error(f"there is no command {name}{_meant(name, COMMANDS)} (asr --help lists them)")
+        meant = _meant(name, COMMANDS)
+        if not meant and os.path.exists(name):  # as other recognisers take their sound
+            meant = f": did you mean asr transcribe {name}?"
+        parser.error(f"there is no command {name}{meant} (asr --help lists them)")
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:

@@ -129,7 +129,9 @@ def test_an_interrupt_that_a_callback_swallows_is_told_as_one(monkeypatch, capsy
 
 @pytest.mark.parametrize(
     ("words", "meant"),
-    [(["transcirbe", "a.wav"], "did you mean transcribe?"), (["qqq"], "no command qqq (asr --help"),
+    [(["transcirbe", "a.wav"], "did you mean transcribe?"),
+     ([__file__], f"did you mean asr transcribe {__file__}?"),
+     (["qqq"], "no command qqq (asr --help"),
      (["info", "--jsno"], "did you mean --json?"), (["info", "--qqq"], "--qqq\n"),
      (["live", "a.wav", "m"], "arguments: m\n"), (["--vresion"], "did you mean --version?"),
      (["--model", "ko", "live"], "--model: options of a command come after its name\n"),
