@@ -40,7 +40,8 @@ class PcmDecoder:
     def __init__(self, sample_rate: int, wanted: int) -> None:
         low, high = SAMPLE_RATES
         if not low <= sample_rate <= high:
-            raise UsageError(f"a sample rate of {sample_rate} Hz makes no sense; use 8000 to 48000")
+            raise UsageError(f"a sample rate of {sample_rate} Hz makes no sense;"
+                             f" it is {low} to {high}")
         self.seconds = 0.0
         self._rate = sample_rate
         self._rest = b""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr.cli.inputs import check_no_sound
+
 if TYPE_CHECKING:
     from asr.graph.bias_words import BiasWord
     from asr.graph.grammar import Grammar
     from asr.recognizer import Model
+
+logger = logging.getLogger(__name__)
 
 HOTWORD_BOOST = 2.0
 """Nats by which words are preferred whose file says no other number; e^2 times as likely."""
@@ -36,9 +41,14 @@ class Adaptation:
 
         Raises:
             DataError: one that cannot be understood.
+            UsageError: one that is called like a sound.
         """
         from asr.graph.bias_words import read_words_file
 
+        words, hotwords = list(words), list(hotwords)
+        named = [("--words", path) for path in words] + [("--hotwords", path) for path in hotwords]
+        for option, path in [*named, ("--grammar", grammar)]:
+            check_no_sound(option, path)
         read = None
         if grammar is not None:
             from asr.graph.grammar import load_grammar
@@ -46,6 +56,9 @@ class Adaptation:
             read = load_grammar(grammar)
         lists = [read_words_file(path) for path in words]
         lists += [read_words_file(path, boost=HOTWORD_BOOST) for path in hotwords]
+        for path, listed in zip([*words, *hotwords], lists, strict=True):
+            if not listed:
+                logger.warning("%s holds no word: nothing is added", path)
         return cls(tuple(lists), read)
 
     def of(self, model: Model) -> Model:

@@ -152,7 +152,8 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: convert it") from error
+        raise DataError(f"{path} is not UTF-8 text: convert it first (iconv -f cp949 -t utf-8)"
+                        ) from error
 
 
 def _formats(chosen: Sequence[str] | None) -> list[str]:

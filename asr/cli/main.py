@@ -13,10 +13,11 @@ import difflib
 import importlib
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from types import ModuleType
+from types import FrameType, ModuleType
 
 from asr import __version__
 from asr.cli.messages import describe, report
@@ -164,7 +165,7 @@ def _guarded(module: ModuleType, args: argparse.Namespace) -> int:
     """Run a subcommand; whatever it raises becomes one line and an exit code."""
     swallowed: list[BaseException | None] = []
     try:
-        with _swallowed_interrupts(swallowed):
+        with _swallowed_interrupts(swallowed), _imports_uninterrupted():
             code: int = module.run(args)
         sys.stdout.flush()
         return code
@@ -212,5 +213,37 @@ def _swallowed_interrupts(found: list[BaseException | None]) -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+        for timer in again:
+            timer.cancel()
+
+
+@contextlib.contextmanager
+def _imports_uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait until what is being imported is: torch's C++ aborts the process on it."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # ignored, as in the background of a script, or somebody else's
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        while frame is not None and frame.f_code is not _guarded.__code__:
+            if frame.f_code.co_filename.startswith("<frozen importlib."):
+                # a true signal: unlike `interrupt_main` it ends a read that waits
+                caller = threading.get_ident()
+                again.append(threading.Timer(MOMENT, signal.pthread_kill, (caller, number)))
+                again[-1].start()
+                return
+            frame = frame.f_back
+        raise KeyboardInterrupt
+
+    again: list[threading.Timer] = []
+    try:
+        signal.signal(signal.SIGINT, handle)
+    except ValueError:  # not in the main thread, where alone signals are handled
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for timer in again:
             timer.cancel()

@@ -17,6 +17,7 @@ import soundfile
 import asr
 from asr.bundle import Manifest, write_bundle
 from asr.cli import main as main_module
+from asr.cli.adaptation import Adaptation
 from asr.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).parent.parent.parent
@@ -125,6 +126,50 @@ def test_an_interrupt_that_a_callback_swallows_is_told_as_one(monkeypatch, capsy
     monkeypatch.setattr("asr.cli.info.run", run)
     assert main(["info"]) == 130
     assert capsys.readouterr().err == "asr: error: interrupted\n"
+
+
+def test_an_interrupt_waits_for_an_import(tmp_path):
+    """C++ that is called while torch is imported would abort the process."""
+    (tmp_path / "slowly_imported.py").write_text(
+        "import os, signal, time\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "time.sleep(0.2)\n"
+        "done = True\n"
+    )
+    script = (
+        "import signal, sys, time, types\n"
+        "from asr.cli import info\n"
+        "from asr.cli.main import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "def run(args):\n"
+        "    import slowly_imported\n"
+        "    assert slowly_imported.done\n"
+        "    print('imported', flush=True)\n"
+        "    time.sleep(30)\n"
+        "info.run = run\n"
+        "code = main(['info'])\n"
+        "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+        "sys.exit(code)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                          env=environment, timeout=20)  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (
+        130, "imported\n", "asr: error: interrupted\n")  # fmt: skip
+
+
+@pytest.mark.parametrize("option", ["--words", "--hotwords", "--grammar"])
+def test_a_sound_is_no_list_of_words(option, tmp_path, capsys):
+    sound = tmp_path / "a.wav"
+    sound.touch()
+    assert main(["transcribe", option, str(sound), str(sound)]) == 2
+    assert f"{option} {sound} is called like a sound" in capsys.readouterr().err
+
+
+def test_a_list_without_words_is_told(tmp_path, caplog):
+    (tmp_path / "words.txt").write_text("\n")
+    Adaptation.read([tmp_path / "words.txt"])
+    assert f"{tmp_path / 'words.txt'} holds no word" in caplog.text
 
 
 @pytest.mark.parametrize(
