@@ -324,7 +324,8 @@ def read_pairs(reference: str | Path, hypothesis: str | Path) -> TextPairs:
         refs, hyps = refs.without_suffixes(), hyps.without_suffixes()
         strays = sorted(refs.texts.keys() ^ hyps.texts.keys())
     if strays:
-        what = "ids" if refs.has_ids else "line numbers"
+        what = "id" if refs.has_ids else "line number"
+        what += "" if len(strays) == 1 else "s"
         only = reference if strays[0] in refs.texts else hypothesis
         raise DataError(
             f"{reference} and {hypothesis} differ in {len(strays)} {what} "
