@@ -145,7 +145,7 @@ def test_plain_lines_are_matched_by_number(tmp_path: Path) -> None:
     ("ref", "hyp", "message"),
     [
         ("u1 가\nu2 나\n", "u1 가\nu3 나\n", "differ in 2 ids .first: u2, which only .*ref"),
-        ("가\n나\n", "가\n", "differ in 1 line number (first"),
+        ("가\n나\n", "가\n", r"differ in 1 line number \(first"),
         ("u1 가\n", "가\n", "hyp has no utterance ids"),
         ("가\n", "u1 가\n", "ref has no utterance ids"),
         ("u1 가\nu1 나\n", "u1 가\n", "id 'u1' twice"),
