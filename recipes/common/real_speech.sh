@@ -10,7 +10,7 @@ stage=0 stop_stage=40
 corpus='' work=build/${recipe#recipes/}
 nj=2 device=cpu init=ko-kaldi guard='' phone_text='' pretrain=none untranscribed=''
 sets="dev test" systems=$known_systems conf=$recipe/conf limit_utterances='' results=$recipe/RESULTS.md
-command="bash $recipe/run.sh${*:+ $*}"
+command="bash $recipe/run.sh$(quoted "$@")"
 parse_options "$@"
 whole nj
 [ -z "$limit_utterances" ] || whole limit-utterances

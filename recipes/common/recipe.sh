@@ -35,6 +35,14 @@ parse_options() {
     [ "$stage" -le "$stop_stage" ] || misuse "stage $stage comes after the last one, $stop_stage"
 }
 
+# quoted WORD...: each behind a space, as one would type it.
+quoted() {
+    local word
+    for word in "$@"; do
+        [[ $word == *[[:space:]]* ]] && printf " '%s'" "$word" || printf ' %s' "$word"
+    done
+}
+
 # whole NAME: the option is a positive whole number.
 whole() {
     local value=${1//-/_}

@@ -24,7 +24,7 @@ options=(stage stop-stage work utterances nj sets systems conf)
 switches=(check)
 stage=0 stop_stage=40 check=''
 work=build/mini_ko utterances=300 nj=2 sets="dev test" systems=$known_systems conf=$recipe/conf
-command="bash $recipe/run.sh${*:+ $*}"
+command="bash $recipe/run.sh$(quoted "$@")"
 parse_options "$@"
 whole nj
 whole utterances

@@ -29,7 +29,7 @@ options=(stage stop-stage corpus work minutes nj device phone-text systems conf)
 stage=1 stop_stage=40
 corpus='' work=build/pretraining minutes=30 nj=2 device=cpu phone_text=''
 sets=dev systems=$known_systems conf=$recipe/conf lm='' pretrain=none
-command="bash $recipe/run.sh${*:+ $*}"
+command="bash $recipe/run.sh$(quoted "$@")"
 parse_options "$@"
 whole nj
 whole minutes

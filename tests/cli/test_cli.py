@@ -4,6 +4,7 @@ import ctypes
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -357,7 +358,12 @@ def test_an_interrupt_that_python_only_prints_is_not_lost(capsys, fails):
 
     module = types.SimpleNamespace(run=run)
     hook = sys.unraisablehook
-    code = main_module._guarded(module, types.SimpleNamespace(debug=False))
+    # a test run in the background has SIGINT ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code = main_module._guarded(module, types.SimpleNamespace(debug=False))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert code == main_module.INTERRUPTED and len(ticks) < 400
     assert capsys.readouterr().err == "asr: error: interrupted\n"
     assert sys.unraisablehook is hook
