@@ -6,7 +6,6 @@ answers at once. Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 inte
 
 from __future__ import annotations
 
-import _thread
 import argparse
 import contextlib
 import difflib
@@ -16,7 +15,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType, ModuleType
 
 from asr import __version__
@@ -165,7 +164,11 @@ def _guarded(module: ModuleType, args: argparse.Namespace) -> int:
     """Run a subcommand; whatever it raises becomes one line and an exit code."""
     swallowed: list[BaseException | None] = []
     try:
-        with _swallowed_interrupts(swallowed), _imports_uninterrupted():
+        with (
+            _interrupts_again() as again,
+            _swallowed_interrupts(swallowed, again),
+            _imports_uninterrupted(again),
+        ):
             code: int = module.run(args)
         sys.stdout.flush()
         return code
@@ -191,34 +194,50 @@ MOMENT = 0.05
 
 
 @contextlib.contextmanager
-def _swallowed_interrupts(found: list[BaseException | None]) -> Iterator[None]:
+def _interrupts_again() -> Iterator[Callable[[], None]]:
+    """What interrupts the main thread again a moment later, but not behind the end of this."""
+    timers: list[threading.Timer] = []
+
+    def again() -> None:
+        # a true signal: unlike `interrupt_main` it ends a read that waits
+        whom = (threading.main_thread().ident, signal.SIGINT)
+        timers.append(threading.Timer(MOMENT, signal.pthread_kill, whom))
+        timers[-1].start()
+
+    try:
+        yield again
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
+@contextlib.contextmanager
+def _swallowed_interrupts(
+    found: list[BaseException | None], again: Callable[[], None]
+) -> Iterator[None]:
     """Gather interrupts that Python can only print: Ctrl-C in a callback of C, or in a destructor.
 
     What a compiler was at is then missing, and using it fails; anything else would go on as if
     nobody had interrupted it, so it is interrupted again a moment later.
     """
     before = sys.unraisablehook
-    again: list[threading.Timer] = []
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
         if not issubclass(unraisable.exc_type, KeyboardInterrupt):
             before(unraisable)
             return
         found.append(unraisable.exc_value)
-        again.append(threading.Timer(MOMENT, _thread.interrupt_main))
-        again[-1].start()
+        again()
 
     sys.unraisablehook = hook
     try:
         yield
     finally:
         sys.unraisablehook = before
-        for timer in again:
-            timer.cancel()
 
 
 @contextlib.contextmanager
-def _imports_uninterrupted() -> Iterator[None]:
+def _imports_uninterrupted(again: Callable[[], None]) -> Iterator[None]:
     """Let Ctrl-C wait until what is being imported is: torch's C++ aborts the process on it."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield  # ignored, as in the background of a script, or somebody else's
@@ -227,15 +246,11 @@ def _imports_uninterrupted() -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         while frame is not None and frame.f_code is not _guarded.__code__:
             if frame.f_code.co_filename.startswith("<frozen importlib."):
-                # a true signal: unlike `interrupt_main` it ends a read that waits
-                caller = threading.get_ident()
-                again.append(threading.Timer(MOMENT, signal.pthread_kill, (caller, number)))
-                again[-1].start()
+                again()
                 return
             frame = frame.f_back
         raise KeyboardInterrupt
 
-    again: list[threading.Timer] = []
     try:
         signal.signal(signal.SIGINT, handle)
     except ValueError:  # not in the main thread, where alone signals are handled
@@ -245,5 +260,3 @@ def _imports_uninterrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        for timer in again:
-            timer.cancel()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
-from asr.encoders.layouts import HEAD_WIDTH, Arrays, tensor_of
+from asr.encoders.layouts import HEAD_WIDTH, Arrays, ctranslate2_layers, tensor_of
 from asr.encoders.whisper_decoder import DecoderSize, WhisperDecoder
 from asr.errors import ModelError
 
@@ -93,8 +93,7 @@ def _ctranslate2(arrays: Arrays) -> dict[str, Tensor]:
         "norm.weight": tensor_of(inner["layer_norm/gamma"]),
         "norm.bias": tensor_of(inner["layer_norm/beta"]),
     }
-    numbers = {n[6:].split("/")[0] for n in inner if n.startswith("layer_")}
-    for number in range(1 + max(int(n) for n in numbers if n.isdigit())):
+    for number in range(ctranslate2_layers(inner)):
         block = _ctranslate2_block(inner, f"layer_{number}")
         weights |= {f"blocks.{number}.{name}": weight for name, weight in block.items()}
     return weights

@@ -23,7 +23,14 @@ from asr.encoders.byte_pairs import BytePairs, TokenTable, read_token_table
 from asr.encoders.decoder_layouts import decoder_of
 from asr.encoders.known import WHISPER_BASE, KnownEncoder
 from asr.encoders.listener import Listener
-from asr.encoders.store import halves, joined_arrays, load_encoder, package_file
+from asr.encoders.store import (
+    build_inputs,
+    floats,
+    halves,
+    joined_arrays,
+    load_encoder,
+    package_file,
+)
 from asr.encoders.whisper_decoder import DecoderSize, WhisperDecoder
 from asr.errors import ModelError
 from asr.features.log_mel import SAMPLE_RATE
@@ -67,15 +74,14 @@ def load_decoder(
     """
     name = f"{known.name}-decoder"
     build = functools.partial(_build, known)
-    bundle = open_bundle(cached(KnownModel(name, "", known.parts, build, _inputs)))
+    bundle = open_bundle(cached(KnownModel(name, "", known.parts, build, build_inputs)))
     try:
         size = DecoderSize(**bundle.manifest.sections[SECTION]["size"])
         tokens: Mapping[str, Any] = bundle.tensors(TOKENS_FILE)
         pairs = BytePairs(np.array(tokens["bytes"]), np.array(tokens["merges"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{bundle.path} cannot be understood ({error!r}): delete it") from None
-    arrays = bundle.tensors(DECODER_FILE)
-    weights = {name: torch.from_numpy(np.array(a, np.float32)) for name, a in arrays.items()}
+    weights = floats(bundle.tensors(DECODER_FILE))
     return WhisperDecoder.of_weights(weights, size, device), pairs
 
 
@@ -130,7 +136,3 @@ def is_korean(text: bytes) -> bool:
     if not all(0x80 <= byte < 0xC0 or byte in _LEADS for byte in piece):
         return False
     return all(ord(letter) in _SYLLABLES for letter in piece.decode(errors="ignore"))
-
-
-def _inputs() -> list[Path]:
-    return [Path(__file__).parent]

@@ -96,14 +96,18 @@ def _ctranslate2(arrays: Arrays) -> dict[str, Tensor]:
     for name in ("conv1", "conv2"):
         for part in ("weight", "bias"):
             weights[f"{name}.{part}"] = tensor_of(inner[f"{name}/{part}"])
-    count = 1 + max(int(n[6:].split("/")[0]) for n in inner if n.startswith("layer_") and
-                    n[6:].split("/")[0].isdigit())  # fmt: skip
-    for number in range(count):
+    for number in range(ctranslate2_layers(inner)):
         weights |= {
             f"blocks.{number}.{name}": weight
             for name, weight in _ctranslate2_block(inner, f"layer_{number}").items()
         }
     return weights
+
+
+def ctranslate2_layers(inner: Arrays) -> int:
+    """How many blocks names like ``layer_0/…`` tell of; raises ValueError where there is none."""
+    numbers = {name[6:].split("/")[0] for name in inner if name.startswith("layer_")}
+    return 1 + max(int(number) for number in numbers if number.isdigit())  # not layer_norm
 
 
 def _ctranslate2_block(inner: Arrays, layer: str) -> dict[str, Tensor]:

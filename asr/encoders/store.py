@@ -117,7 +117,7 @@ def encoder_from(
             raise ValueError(f"kind {section['kind']!r}")
         config = WhisperConfig(**section["size"])
         identity = {"name": str(section["name"]), "sha256": str(section["sha256"])}
-        weights = {name: torch.from_numpy(np.array(a, np.float32)) for name, a in arrays.items()}
+        weights = floats(arrays)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"the encoder cannot be understood ({error!r}): import it again") from None
     return WhisperEncoder.of_weights(weights, config, identity, device)
@@ -133,11 +133,16 @@ def halves(weights: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:
     return {name: weight.detach().cpu().half().numpy() for name, weight in weights.items()}
 
 
+def floats(arrays: Arrays) -> dict[str, Tensor]:
+    """Inverse of :func:`halves`, but for rounding."""
+    return {name: torch.from_numpy(np.array(a, np.float32)) for name, a in arrays.items()}
+
+
 @functools.lru_cache(maxsize=4)
 def _known(name: str, device: str) -> WhisperEncoder:
     """One for all models of a process."""
     known = KNOWN[name]
-    path = cached(KnownModel(name, "", known.parts, functools.partial(_build, known), _inputs))
+    path = cached(KnownModel(name, "", known.parts, functools.partial(_build, known), build_inputs))
     bundle: Bundle = open_bundle(path)
     return encoder_from(bundle.manifest.sections[SECTION], bundle.tensors(ENCODER_FILE), device)
 
@@ -167,7 +172,8 @@ def joined_arrays(known: KnownEncoder) -> dict[str, NDArray[np.generic]]:
     return read_model(data)
 
 
-def _inputs() -> list[Path]:
+def build_inputs() -> list[Path]:
+    """What decides how bundles of encoders and their decoders are built."""
     return [Path(__file__).parent]
 
 

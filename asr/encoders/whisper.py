@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from asr.features.log_mel import SAMPLE_RATE, SHIFT, WINDOW, LogMel
 KIND = "whisper"
 OVERLAP = 4.0
 """Seconds that windows of a sound too long for one share."""
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +102,7 @@ class WhisperEncoder(nn.Module):
         Raises:
             ModelError: weights that are missing, or of other shapes.
         """
-        encoder = cls(config, identity)
-        try:
-            encoder.load_state_dict({name: weight.float() for name, weight in weights.items()})
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise ModelError(f"the encoder's weights do not fit it: {reason}") from None
-        return encoder.requires_grad_(False).eval().to(device)
+        return with_weights(cls(config, identity), weights, "encoder", device)
 
     @property
     def device(self) -> torch.device:
@@ -208,3 +203,22 @@ class WhisperEncoder(nn.Module):
     def reference(self) -> dict[str, Any]:
         """See :class:`~asr.acoustic.encoder_front_end.SpeechEncoder`."""
         return {"kind": KIND, **self.identity, "size": asdict(self.config)}
+
+
+def with_weights(
+    module: M, weights: Mapping[str, Tensor], what: str, device: torch.device | str
+) -> M:
+    """A module for inference, with weights by the names of its state.
+
+    Args:
+        what: how it is called in an error.
+
+    Raises:
+        ModelError: weights that are missing, or of other shapes.
+    """
+    try:
+        module.load_state_dict({name: weight.float() for name, weight in weights.items()})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"the {what}'s weights do not fit it: {reason}") from None
+    return module.requires_grad_(False).eval().to(device)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asr.acoustic.precision import quantised
-from asr.errors import ModelError
+from asr.encoders.whisper import with_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +109,7 @@ class WhisperDecoder(nn.Module):
         Raises:
             ModelError: weights that are missing, or of other shapes.
         """
-        decoder = cls(size)
-        try:
-            decoder.load_state_dict({name: weight.float() for name, weight in weights.items()})
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise ModelError(f"the decoder's weights do not fit it: {reason}") from None
-        return decoder.requires_grad_(False).eval().to(device)
+        return with_weights(cls(size), weights, "decoder", device)
 
     def in_int8(self) -> WhisperDecoder:
         """The same in int8 arithmetic (:mod:`asr.acoustic.precision`)."""

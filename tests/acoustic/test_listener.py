@@ -249,15 +249,16 @@ def test_korean_tokens_alone_change_no_ratio(sound: np.ndarray) -> None:
     encoder = load_encoder("whisper-base")
     states = encoder.above(encoder.encode([sound], 6)[0][0], 6)
     start = [table.special[name] for name in START]
-    (token,) = set(korean.texts) & {n for n, text in korean.texts.items() if text == " 팔".encode()}
-    (same,) = (n for n, text in table.texts.items() if text == " 팔".encode())
-    (other,) = (n for n, text in korean.texts.items() if text == " 이".encode())
-    (other_same,) = (n for n, text in table.texts.items() if text == " 이".encode())
+
+    def followed_by(given: list[int], tokens: TokenTable) -> list[list[int]]:
+        numbers = {text: token for token, text in tokens.texts.items()}
+        return [[*given, numbers[text.encode()]] for text in (" 팔", " 이")]
+
     whole = WhisperDecoder.of_weights(weights, size).log_probabilities(
-        states, [[*start, same], [*start, other_same]], 4
+        states, followed_by(start, table), 4
     )
     alone = WhisperDecoder.of_weights(few, small_size).log_probabilities(
-        states, [[0, 1, 2, 3, token], [0, 1, 2, 3, other]], 4, first=4
+        states, followed_by([0, 1, 2, 3], korean), 4, first=4
     )
     assert alone[0] - alone[1] == pytest.approx(whole[0] - whole[1], abs=1e-3)
     assert (alone > whole).all()
